@@ -1,0 +1,73 @@
+/** What the load clients send: the same report to each, in the words of each. */
+import { randomUUID } from "node:crypto"
+import type { Request, Target } from "./client.ts"
+
+const words =
+  "The traffic light at the crossing stays red for all sides since the morning and cars pass as they like while children cross to school every few minutes so please send somebody before it gets dark today"
+
+/** A like report: title, 190 characters of description, category, place. */
+const report = (n: number) => ({
+  title: `Light out of order ${n}`,
+  description: words.slice(0, 190),
+  category: ["lights", "roads", "waste", "water"][n % 4]!,
+  latitude: 39.6 + ((n * 7919) % 1000) / 10_000,
+  longitude: 66.9 + ((n * 104_729) % 1000) / 10_000
+})
+
+type Shape = (n: number, facts: Target["facts"]) => Request
+
+const ours: Shape = (n, facts) => {
+  const { latitude, longitude, ...data } = report(n)
+  return {
+    method: "POST",
+    path: "/v1/cases/bench-report",
+    headers: { authorization: `Bearer ${facts["token"]}`, "idempotency-key": randomUUID() },
+    body: JSON.stringify({ data, place: { longitude, latitude } })
+  }
+}
+
+const bbox = (n: number) => {
+  const west = 66.9 + (n % 90) / 1000
+  const south = 39.6 + ((n * 7) % 90) / 1000
+  return `${west.toFixed(3)},${south.toFixed(3)},${(west + 0.01).toFixed(3)},${(south + 0.01).toFixed(3)}`
+}
+
+/** Half reads by id, a fifth lists of each kind, a fifth creates, and now and then the types. `facts.ids`: known cases. */
+const mixed: Shape = (n, facts) => {
+  const headers = { authorization: `Bearer ${facts["token"]}` }
+  const get = (path: string): Request => ({ method: "GET", path, headers })
+  const turn = n % 20
+  if (turn < 9) {
+    const ids = (facts["ids"] ?? "").split(",")
+    return get(`/v1/cases/bench-report/${ids[n % ids.length]}`)
+  }
+  if (turn < 12) return get("/v1/cases?type=bench-report&limit=20")
+  if (turn < 13) return get(`/v1/cases?bbox=${bbox(n)}&limit=20`)
+  if (turn < 14) return get("/v1/cases?q=crossing&limit=20")
+  if (turn < 15) return get("/v1/case-types/bench-report")
+  return ours(n, facts)
+}
+
+export const shapes: Readonly<Record<string, Shape>> = {
+  ours,
+  mixed,
+  floor: (n, facts) => ({ ...ours(n, facts), path: "/reports" }),
+  parse: (n) => {
+    const { latitude, longitude, ...rest } = report(n)
+    return {
+      method: "POST",
+      path: "/parse/classes/Report",
+      headers: { "x-parse-application-id": "bench", "x-parse-rest-api-key": "bench" },
+      body: JSON.stringify({ ...rest, lat: latitude, lon: longitude })
+    }
+  },
+  directus: (n, facts) => {
+    const { latitude, longitude, ...rest } = report(n)
+    return {
+      method: "POST",
+      path: "/items/report",
+      headers: { authorization: `Bearer ${facts["token"]}` },
+      body: JSON.stringify({ ...rest, lat: latitude, lon: longitude })
+    }
+  }
+}

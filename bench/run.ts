@@ -1,0 +1,17 @@
+/**
+ * Runs one benchmark: `npm run bench -- jobs`. A benchmark is a file of this folder that exports `run`; it prints one line of JSON per
+ * figure. Ratios are the gate; absolute figures belong to the machine.
+ */
+import { readdirSync } from "node:fs"
+
+const benchmarks = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith(".ts") && !["run.ts", "measure.ts"].includes(file))
+  .map((file) => file.slice(0, -3))
+
+const [name, ...rest] = process.argv.slice(2)
+if (name === undefined || !benchmarks.includes(name)) {
+  console.error(`Which benchmark? One of: ${benchmarks.join(", ")}.`)
+  process.exit(2)
+}
+const module = (await import(`./${name}.ts`)) as { readonly run?: (args: ReadonlyArray<string>) => Promise<void> }
+await module.run?.(rest)

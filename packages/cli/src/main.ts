@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/** The `mahalla` command. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { version } from "@mahalla/core"
+import * as Effect from "effect/Effect"
+import * as Command from "effect/cli/Command"
+import { adminLink } from "./commands/adminLink.ts"
+import { demo } from "./commands/demo.ts"
+import { dev } from "./commands/dev.ts"
+import { doctor } from "./commands/doctor.ts"
+import { init } from "./commands/init.ts"
+import { migrate } from "./commands/migrate.ts"
+import { root } from "./root.ts"
+import { reportFailure } from "./failure.ts"
+
+// Signals are the commands' own matter: a server drains on them.
+const program = root.pipe(
+  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink]),
+  Command.run({ version }),
+  Effect.provide(NodeServices.layer)
+)
+process.exitCode = await Effect.runPromise(
+  Effect.matchCauseEffect(program, { onSuccess: () => Effect.succeed(0), onFailure: reportFailure })
+)

@@ -1,0 +1,66 @@
+/** The deployment in a folder: its configuration file, its home, its city. */
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import { type City, type CityConfig, createCity } from "@mahalla/core"
+import { type ConfigFile, type DeploymentConfig, environmentOf } from "@mahalla/server"
+import { CommandError } from "./failure.ts"
+
+export interface Project {
+  readonly folder: string
+  readonly home: string
+  readonly config: DeploymentConfig
+  readonly city: (options: Pick<CityConfig, "mode" | "only" | "onProgress" | "logLevel" | "logFormat">) => City
+}
+
+const names = ["mahalla.config.ts", "mahalla.config.mjs", "mahalla.config.js"]
+
+/** Loads the configuration file; it is imported from the project's own folder, so its plugins are the project's. */
+export const loadProject = async (dir: string, mode: "dev" | "production"): Promise<Project> => {
+  const folder = resolve(dir)
+  const file = names.map((name) => join(folder, name)).find((path) => existsSync(path))
+  if (file === undefined) {
+    throw new CommandError({
+      message: `There is no mahalla.config.ts in ${folder}. Begin a city with: mahalla init my-city, or name its folder with --dir.`,
+      exitCode: 64
+    })
+  }
+  const home = resolve(process.env["MAHALLA_HOME"] ?? join(folder, ".mahalla"))
+  const loaded = (await import(pathToFileURL(file).href)) as { readonly default?: ConfigFile }
+  if (typeof loaded.default !== "function") {
+    throw new CommandError({ message: `${file} must export default defineConfig(…) of @mahalla/server.`, exitCode: 64 })
+  }
+  const config = loaded.default(environmentOf(process.env, mode))
+  const secret = config.secret ?? process.env["MAHALLA_SECRET"]
+  return {
+    folder,
+    home,
+    config,
+    city: (options) => {
+      const { demo: _, ...rest } = config
+      return createCity({ ...rest, ...options, home, ...(secret === undefined ? {} : { secret }) })
+    }
+  }
+}
+
+interface Running {
+  readonly url: string
+  readonly pid: number
+}
+
+const runningFile = (home: string) => join(home, "running.json")
+
+/** Where other commands find the server of this folder. */
+export const noteRunning = (home: string, running: Running): void =>
+  writeFileSync(runningFile(home), JSON.stringify(running))
+export const forgetRunning = (home: string): void => rmSync(runningFile(home), { force: true })
+
+export const findRunning = (home: string): Running | undefined => {
+  try {
+    const running = JSON.parse(readFileSync(runningFile(home), "utf8")) as Running
+    process.kill(running.pid, 0)
+    return running
+  } catch {
+    return undefined
+  }
+}

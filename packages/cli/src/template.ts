@@ -1,0 +1,80 @@
+/** The files of a new city. */
+
+const config = (
+  title: string
+) => `import { identity, notifications, payouts, reports, trafficReport, trafficViolation } from "@mahalla/core"
+import { defaults, defineConfig } from "@mahalla/server"
+import { demo } from "./demo.ts"
+
+/** ${title}. Plugins are what stands behind the doors to the outside; modules are what the city can do. */
+export default defineConfig(({ databaseUrl, s3 }) => ({
+  plugins: defaults({ databaseUrl, s3 }),
+  modules: [identity(), payouts(), reports(), notifications({ caseTypes: [trafficReport, trafficViolation] })],
+  demo
+}))
+`
+
+const demo = (
+  slug: string,
+  title: string
+) => `import { addTerritory, fundBudget, putOffence, type City } from "@mahalla/core"
+import type { Demo } from "@mahalla/server"
+
+/** Data to try things in. Replace it by your own; it is put in place once. */
+const seed = async (city: City) => {
+  if ((await city.admin.tenants.list()).length > 0) return
+  await city.admin.tenants.create({
+    slug: "${slug}",
+    name: "${title}",
+    settings: {
+      timeZone: "Asia/Tashkent",
+      languages: ["en", "uz", "ru"],
+      country: "UZ",
+      currency: "UZS",
+      calendar: { days: [1, 2, 3, 4, 5], from: "09:00", to: "18:00", holidays: [] },
+      corsOrigins: []
+    }
+  })
+  await city.admin.principals.createStaff("${slug}", { name: "First Administrator", roles: ["municipality-admin"] })
+  await city.admin.principals.createStaff("${slug}", { name: "First Inspector", roles: ["inspector"] })
+  const engine = city.as({ tenant: "${slug}", principal: "system" })
+  await engine.run(addTerritory({ kind: "city", name: { en: "${title}" } }))
+  await engine.run(
+    putOffence({ code: "red-light", article: "128-1(1)", title: { en: "Passing a red light" }, fine: 68_000_000n, rewardShare: 1500, active: true })
+  )
+  await engine.run(fundBudget({ amount: 1_000_000_000_00n, memo: "First budget" }))
+}
+
+export const demo: Demo = { tenant: "${slug}", seed, place: { longitude: 69.2797, latitude: 41.3111 }, offence: "red-light" }
+`
+
+/** By name. */
+export const cityFiles = (slug: string, version: string): Readonly<Record<string, string>> => {
+  const title = slug
+    .split("-")
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join(" ")
+  return {
+    "package.json": `${JSON.stringify(
+      {
+        name: slug,
+        private: true,
+        type: "module",
+        scripts: { dev: "mahalla dev", doctor: "mahalla doctor", migrate: "mahalla migrate" },
+        dependencies: {
+          "@mahalla/cli": `^${version}`,
+          "@mahalla/core": `^${version}`,
+          "@mahalla/server": `^${version}`,
+          effect: "~4.1.0"
+        },
+        engines: { node: ">=22.19" }
+      },
+      null,
+      2
+    )}\n`,
+    "mahalla.config.ts": config(title),
+    "demo.ts": demo(slug, title),
+    ".gitignore": "node_modules/\n.mahalla/\n",
+    "README.md": `# ${title}\n\n\`npm install\`, then \`npx mahalla dev\`: a running city with demo data, and a link for the first administrator.\n\nEverything the city keeps is in \`.mahalla\`; \`npx mahalla doctor\` says whether all is well.\n`
+  }
+}

@@ -1,0 +1,103 @@
+/** What whoever runs the process may do: make tenants, territories and first administrators. No policy stands between. */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { TenantTx, withPlatform, withTenant } from "../kernel/db/Database.ts"
+import { newId } from "../kernel/ids.ts"
+import type { Tenant } from "../kernel/tenancy/Tenant.ts"
+import { listTenants, tenantBySlug } from "../kernel/tenancy/resolve.ts"
+import { createTenant, type NewTenant } from "../kernel/tenancy/tenants.ts"
+import { Queue, type QueueDepth } from "../ports/Queue.ts"
+import { databaseAnswers, pluginHealth } from "./http/health.ts"
+import type { CityRuntime } from "./runtime.ts"
+import type { Erased } from "../kernel/Erased.ts"
+
+export interface CityHealth {
+  readonly database: boolean
+  readonly plugins: ReadonlyArray<{
+    readonly id: string
+    readonly instance: string
+    readonly status: string
+    readonly detail?: string
+  }>
+  readonly queues: ReadonlyArray<QueueDepth>
+}
+
+export interface CityAdmin {
+  readonly tenants: {
+    readonly list: () => Promise<ReadonlyArray<Tenant>>
+    /** Fails when the slug is taken. */
+    readonly create: (tenant: typeof NewTenant.Encoded) => Promise<Tenant>
+  }
+  readonly principals: {
+    /** Makes a staff member with roles in the whole tenant; for the first administrator and for demo data. */
+    readonly createStaff: (
+      tenant: string,
+      staff: { readonly name: string; readonly roles: ReadonlyArray<string>; readonly language?: string }
+    ) => Promise<{ readonly id: string }>
+  }
+  /** Active staff who hold a role in the whole tenant, longest-serving first. */
+  readonly staffWithRole: (
+    tenant: string,
+    role: string
+  ) => Promise<ReadonlyArray<{ readonly id: string; readonly name: string | null }>>
+  /** Database, plugins and queues, as `doctor` and dashboards show them. */
+  readonly health: () => Promise<CityHealth>
+  /** Runs an Effect inside a transaction of a tenant with everything the city has in context. */
+  readonly run: <A, E>(tenant: string, effect: Effect.Effect<A, E, Erased>) => Promise<A>
+}
+
+export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
+  const perform = <A, E>(effect: Effect.Effect<A, E, Erased>): Promise<A> =>
+    Effect.runPromise(Effect.provideContext(effect, runtime().context as Context.Context<Erased>))
+  const inside = <A, E>(slug: string, effect: Effect.Effect<A, E, Erased>) =>
+    Effect.flatMap(tenantBySlug(slug), (tenant) => withTenant(tenant.tenantId)(effect))
+  return {
+    tenants: {
+      list: () => perform(listTenants),
+      create: (tenant) => perform(withPlatform(createTenant(tenant)))
+    },
+    principals: {
+      createStaff: (slug, staff) =>
+        perform(
+          inside(
+            slug,
+            Effect.gen(function* () {
+              const { sql, tenantId } = yield* TenantTx
+              const id = yield* newId
+              yield* sql`
+                insert into mahalla.principal (tenant_id, id, kind, name, language)
+                values (${tenantId}, ${id}, 'staff', ${staff.name}, ${staff.language ?? "en"})`
+              for (const role of staff.roles) {
+                yield* sql`insert into mahalla.role_grant (tenant_id, id, principal_id, role) values (${tenantId}, ${yield* newId}, ${id}, ${role})`
+              }
+              return { id }
+            })
+          )
+        )
+    },
+    staffWithRole: (slug, role) =>
+      perform(
+        inside(
+          slug,
+          Effect.flatMap(
+            TenantTx,
+            ({ sql, tenantId }) => sql<{ id: string; name: string | null }>`
+              select p.id, p.name from mahalla.principal p join mahalla.role_grant g on g.tenant_id = p.tenant_id and g.principal_id = p.id
+              where p.tenant_id = ${tenantId} and g.role = ${role} and g.territory_id is null and (g.until is null or g.until > now())
+                and p.status = 'active' order by p.id`
+          )
+        )
+      ),
+    health: () =>
+      perform(
+        Effect.gen(function* () {
+          return {
+            database: yield* databaseAnswers,
+            plugins: yield* pluginHealth(runtime()),
+            queues: yield* Effect.flatMap(Queue, (queue) => queue.depth)
+          }
+        })
+      ),
+    run: (slug, effect) => perform(inside(slug, effect))
+  }
+}

@@ -1,0 +1,127 @@
+/** The city's HTTP side as one effect from request to answer: modules' APIs, ours, uploads, live events, health, metrics, documents. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
+import { CaseTypes } from "../../kernel/cases/registry.ts"
+import { Authentication } from "../../kernel/http/Authentication.ts"
+import { answerProblems, Door, RequestFacts } from "../../kernel/http/Door.ts"
+import { Keys } from "../../kernel/keys/Keys.ts"
+import { Actor } from "../../kernel/policy/Principal.ts"
+import type { CityConfig } from "../config.ts"
+import { version } from "../version.ts"
+import { makeProxyTrust } from "../ip.ts"
+import type { CityRuntime } from "../runtime.ts"
+import { attachmentsHandlers } from "./attachmentsHandlers.ts"
+import { AttachmentsApi } from "./attachmentsApi.ts"
+import { CaseSidesApi } from "./caseSidesApi.ts"
+import { caseSidesHandlers } from "./caseSidesHandlers.ts"
+import { CasesApi } from "./casesApi.ts"
+import { casesHandlers, caseTypesHandlers } from "./casesHandlers.ts"
+import { docsPage } from "./docsPage.ts"
+import { healthRoutes } from "./health.ts"
+import { makeDocument } from "./openapi.ts"
+import { OpsApi } from "./opsApi.ts"
+import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
+import { outer, type RouteEntry } from "./outer.ts"
+import { signInPage } from "./signInPage.ts"
+import { eventFeed } from "./sse.ts"
+import type { Erased } from "../../kernel/Erased.ts"
+
+// The router answers HEAD with the GET route.
+const tusMethods = ["POST", "GET", "PATCH", "DELETE", "OPTIONS"] as const
+
+/** tus speaks web-standard requests; the actor is resolved first, as everywhere. */
+const uploads = Effect.gen(function* () {
+  const facts = yield* RequestFacts
+  return yield* Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const { actor } = yield* (yield* Authentication).actorOf(request, facts)
+    const web = yield* HttpServerRequest.toWeb(request)
+    // Loaded with the first upload, so that the start does not wait for it.
+    const { handleTus } = yield* Effect.promise(() => import("../../kernel/attachments/tus.ts"))
+    const response = yield* handleTus(web).pipe(Effect.provideService(Actor, actor))
+    return HttpServerResponse.fromWeb(response)
+  }).pipe(answerProblems(facts.id))
+})
+
+const pathsOf = (document: Record<string, Erased>): ReadonlyArray<RouteEntry> =>
+  Object.entries(document["paths"] as Record<string, object>).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => ({ method: method.toUpperCase(), path: path.replaceAll(/\{([^}]+)\}/g, ":$1") }))
+  )
+
+/** Builds the router once; the result answers requests until the scope closes. */
+export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runtime: CityRuntime) {
+  const types = Context.getUnsafe(runtime.context as Context.Context<CaseTypes>, CaseTypes)
+  const keys = Context.getUnsafe(runtime.context as Context.Context<Keys>, Keys)
+  const modules = runtime.modules.flatMap((module) => (module.api === undefined ? [] : [module.api]))
+  const document = makeDocument(
+    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, ...modules.map((api) => api.definition)],
+    types,
+    version
+  )
+  const text = JSON.stringify(document)
+
+  const door = Door.layer
+  const routes = Layer.mergeAll(
+    HttpApiBuilder.layer(CasesApi).pipe(Layer.provide([casesHandlers, caseTypesHandlers]), Layer.provide(door)),
+    HttpApiBuilder.layer(CaseSidesApi).pipe(Layer.provide(caseSidesHandlers), Layer.provide(door)),
+    HttpApiBuilder.layer(AttachmentsApi).pipe(Layer.provide(attachmentsHandlers), Layer.provide(door)),
+    HttpApiBuilder.layer(OpsApi).pipe(
+      Layer.provide([cityHandlers, peopleHandlers, operationsHandlers(runtime)]),
+      Layer.provide(door)
+    ),
+    ...modules.map((api) => Layer.provide(api.layer, door)),
+    eventFeed,
+    // The wildcard takes the bare address too.
+    ...tusMethods.map((method) => HttpRouter.add(method, "/v1/uploads/*", uploads)),
+    healthRoutes(runtime),
+    PrometheusMetrics.layerHttp({ path: "/metrics" }),
+    HttpRouter.add("GET", "/openapi.json", HttpServerResponse.text(text, { contentType: "application/json" })),
+    HttpRouter.add("GET", "/docs", HttpServerResponse.html(docsPage(document))),
+    HttpRouter.add("GET", "/sign-in", HttpServerResponse.html(signInPage)),
+    HttpRouter.add("GET", "/.well-known/jwks.json", HttpServerResponse.jsonUnsafe(keys.jwks))
+  ) as Layer.Layer<never, never, Erased>
+
+  const services = yield* Layer.build(HttpServer.layerServices)
+  const context = Context.merge(runtime.context, services)
+  const built = yield* Effect.provideContext(
+    Layer.build(Layer.provideMerge(routes, HttpRouter.layer)),
+    context as Context.Context<Erased>
+  )
+  const router = Context.getUnsafe(built as Context.Context<HttpRouter.HttpRouter>, HttpRouter.HttpRouter)
+  const extra: ReadonlyArray<RouteEntry> = [
+    ...tusMethods.flatMap((method) => [
+      { method, path: "/v1/uploads" },
+      { method, path: "/v1/uploads/*" }
+    ]),
+    ...[
+      "/health/live",
+      "/health/ready",
+      "/metrics",
+      "/openapi.json",
+      "/docs",
+      "/sign-in",
+      "/.well-known/jwks.json"
+    ].map((path) => ({ method: "GET", path })),
+    { method: "POST", path: "/v1/cases/:type" },
+    { method: "POST", path: "/v1/cases/:type/:id/transitions/:transition" }
+  ]
+  const wrap = outer({
+    routes: [...pathsOf(document), ...extra],
+    clientAddress: makeProxyTrust(config.trustedProxies ?? []),
+    maxBodySize: config.maxBodySize ?? 1_048_576,
+    maxInFlight: config.maxInFlight ?? 512,
+    basePath: (config.basePath ?? "").replace(/\/$/, "")
+  })
+  return Effect.provideContext(wrap(router.asHttpEffect()), context as Context.Context<Erased>) as Effect.Effect<
+    HttpServerResponse.HttpServerResponse,
+    never,
+    HttpServerRequest.HttpServerRequest
+  >
+})

@@ -1,0 +1,327 @@
+/** What stands behind the doors for operators. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import { InvalidInput, NotFound } from "../../kernel/cases/model.ts"
+import { TenantTx } from "../../kernel/db/Database.ts"
+import { appendEvent } from "../../kernel/events/append.ts"
+import { readEvents } from "../../kernel/events/read.ts"
+import { answering, inTenant, RequestInfo } from "../../kernel/http/Door.ts"
+import { once } from "../../kernel/http/once.ts"
+import { newId } from "../../kernel/ids.ts"
+import { Messengers } from "../../kernel/ports.ts"
+import { demand, demandEverywhere, Policy } from "../../kernel/policy/Policy.ts"
+import { Actor } from "../../kernel/policy/Principal.ts"
+import { RoleGranted, RoleRevoked, StaffCreated } from "../../kernel/policy/events.ts"
+import { listTerritories, pathOf } from "../../kernel/tenancy/territories.ts"
+import { Queue } from "../../ports/Queue.ts"
+import type { CityRuntime } from "../runtime.ts"
+import { pluginHealth } from "./health.ts"
+import { mask } from "./mask.ts"
+import { OpsApi } from "./opsApi.ts"
+
+export const cityHandlers = HttpApiBuilder.group(OpsApi, "city", (handlers) =>
+  handlers
+    .handle("city", () =>
+      Effect.map(RequestInfo, ({ tenant }) => ({
+        slug: tenant.slug,
+        name: tenant.name,
+        languages: tenant.settings.languages,
+        timeZone: tenant.settings.timeZone,
+        country: tenant.settings.country,
+        currency: tenant.settings.currency
+      }))
+    )
+    .handle("territories", () =>
+      inTenant(
+        Effect.map(listTerritories(), (items) => ({
+          items: items.map(({ id, kind, name, parentId }) => ({ id, parentId, kind, name }))
+        }))
+      )
+    )
+)
+
+interface GrantRow {
+  readonly id: string
+  readonly principal_id: string
+  readonly role: string
+  readonly territory_id: string | null
+  readonly until: Date | null
+}
+
+const grantView = (row: GrantRow) => ({
+  id: row.id,
+  role: row.role,
+  territoryId: row.territory_id,
+  until: row.until?.toISOString() ?? null
+})
+
+interface PrincipalRow {
+  readonly id: string
+  readonly kind: string
+  readonly name: string | null
+  readonly status: string
+  readonly language: string
+}
+
+const withGrants = Effect.fnUntraced(function* (rows: ReadonlyArray<PrincipalRow>) {
+  const { sql, tenantId } = yield* TenantTx
+  const grants = yield* sql<GrantRow>`
+    select id, principal_id, role, territory_id, until from mahalla.role_grant
+    where tenant_id = ${tenantId} and principal_id = any (${rows.map((row) => row.id)}::uuid[]) order by granted_at`
+  return rows.map((row) => ({ ...row, grants: grants.filter((grant) => grant.principal_id === row.id).map(grantView) }))
+})
+
+const principalById = Effect.fnUntraced(function* (id: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const rows =
+    yield* sql<PrincipalRow>`select id, kind, name, status, language from mahalla.principal where tenant_id = ${tenantId} and id = ${id}`
+  const row = rows[0]
+  if (row === undefined) return yield* new NotFound({ what: "principal", id })
+  return (yield* withGrants([row]))[0]!
+})
+
+/** Whoever gives or takes rights must be able to give rights in that very territory: a district's head makes no head of the city. */
+const demandGrantIn = Effect.fnUntraced(function* (territoryId: string | null) {
+  const path =
+    territoryId === null
+      ? []
+      : yield* Effect.mapError(pathOf(territoryId), (error) =>
+          error._tag === "NotFound"
+            ? new InvalidInput({
+                issues: [
+                  { pointer: "/territoryId", detail: "There is no such territory; GET /v1/territories lists them." }
+                ]
+              })
+            : error
+        )
+  yield* demand("role.grant", { territoryPath: path })
+  return path
+})
+
+/** Nobody gives or takes rights that they do not have there themselves: else the right to give roles would be the right to everything. */
+const demandAllOf = Effect.fnUntraced(function* (role: string, path: ReadonlyArray<string>) {
+  const actor = yield* Actor
+  for (const permission of (yield* Policy).roles.get(role)?.permissions ?? [])
+    yield* demand(permission.replace(/:own$/, ""), {
+      territoryPath: path,
+      ...(permission.endsWith(":own") ? { ownerId: actor.id } : {})
+    })
+})
+
+export const peopleHandlers = HttpApiBuilder.group(OpsApi, "people", (handlers) =>
+  handlers
+    .handle("roles", () =>
+      answering(
+        Effect.gen(function* () {
+          yield* demandEverywhere("role.read")
+          return { items: [...(yield* Policy).roles.values()] }
+        })
+      )
+    )
+    .handle("listPrincipals", ({ query }) =>
+      inTenant(
+        Effect.gen(function* () {
+          yield* demandEverywhere("principal.read")
+          const { sql, tenantId } = yield* TenantTx
+          const limit = query.limit ?? 50
+          const rows = yield* sql<PrincipalRow>`
+            select id, kind, name, status, language from mahalla.principal
+            where tenant_id = ${tenantId} and (${query.kind ?? null}::text is null or kind = ${query.kind ?? null})
+              and (${query.q ?? null}::text is null or name ilike '%' || ${query.q ?? null} || '%')
+              and (${query.cursor ?? null}::uuid is null or id < ${query.cursor ?? null}::uuid)
+            order by id desc limit ${limit + 1}`
+          const items = yield* withGrants(rows.slice(0, limit))
+          return { items, ...(rows.length > limit ? { cursor: items.at(-1)!.id } : {}) }
+        })
+      )
+    )
+    .handle("getPrincipal", ({ params }) =>
+      inTenant(Effect.andThen(demandEverywhere("principal.read"), principalById(params.id)))
+    )
+    .handle("createStaff", ({ payload }) =>
+      inTenant(
+        Effect.gen(function* () {
+          yield* demandEverywhere("principal.create")
+          const actor = yield* Actor
+          const { sql, tenantId } = yield* TenantTx
+          const make = Effect.gen(function* () {
+            const id = yield* newId
+            yield* sql`
+              insert into mahalla.principal (tenant_id, id, kind, name, language)
+              values (${tenantId}, ${id}, 'staff', ${payload.name}, ${payload.language ?? "en"})`
+            yield* appendEvent(StaffCreated, { principalId: id, name: payload.name }, { actorId: actor.id })
+            return { status: 201, body: yield* principalById(id) }
+          })
+          return (yield* once("principals", payload, make)).body
+        })
+      )
+    )
+    .handle("grantRole", ({ params, payload }) =>
+      inTenant(
+        Effect.gen(function* () {
+          const actor = yield* Actor
+          const { sql, tenantId } = yield* TenantTx
+          const territoryId = payload.territoryId ?? null
+          const path = yield* demandGrantIn(territoryId)
+          if (!(yield* Policy).roles.has(payload.role)) {
+            return yield* new InvalidInput({
+              issues: [{ pointer: "/role", detail: "There is no such role; GET /v1/roles lists them." }]
+            })
+          }
+          yield* demandAllOf(payload.role, path)
+          yield* principalById(params.id)
+          const rows = yield* sql<GrantRow>`
+            insert into mahalla.role_grant (tenant_id, id, principal_id, role, territory_id, granted_by, granted_at, until)
+            values (${tenantId}, ${yield* newId}, ${params.id}, ${payload.role}, ${territoryId}, ${actor.id},
+                    ${new Date(yield* Clock.currentTimeMillis)}, ${payload.until == null ? null : new Date(payload.until)})
+            on conflict (tenant_id, principal_id, role, territory_id) do update set until = excluded.until, granted_by = excluded.granted_by
+            returning id, principal_id, role, territory_id, until`
+          const view = grantView(rows[0]!)
+          yield* appendEvent(
+            RoleGranted,
+            { principalId: params.id, role: view.role, territoryId: view.territoryId, until: view.until },
+            { actorId: actor.id }
+          )
+          return view
+        })
+      )
+    )
+    .handle("revokeRole", ({ params }) =>
+      inTenant(
+        Effect.gen(function* () {
+          const actor = yield* Actor
+          const { sql, tenantId } = yield* TenantTx
+          const [given] = yield* sql<{ territory_id: string | null; role: string }>`
+            select territory_id, role from mahalla.role_grant where tenant_id = ${tenantId} and principal_id = ${params.id} and id = ${params.grant}`
+          const path = yield* demandGrantIn(given?.territory_id ?? null)
+          if (given !== undefined) yield* demandAllOf(given.role, path)
+          const rows = yield* sql<GrantRow>`
+            delete from mahalla.role_grant where tenant_id = ${tenantId} and principal_id = ${params.id} and id = ${params.grant}
+            returning id, principal_id, role, territory_id, until`
+          const row = rows[0]
+          if (row === undefined) return yield* new NotFound({ what: "grant", id: params.grant })
+          yield* appendEvent(
+            RoleRevoked,
+            { principalId: params.id, role: row.role, territoryId: row.territory_id },
+            { actorId: actor.id }
+          )
+        })
+      )
+    )
+)
+
+export const operationsHandlers = (runtime: CityRuntime) =>
+  HttpApiBuilder.group(OpsApi, "operations", (handlers) =>
+    handlers
+      .handle("listEvents", ({ query }) =>
+        inTenant(
+          Effect.gen(function* () {
+            yield* demandEverywhere("event.read")
+            if (query.after !== undefined && !/^\d{1,18}$/.test(query.after)) {
+              return yield* new InvalidInput({
+                issues: [{ pointer: "#query/after", detail: "Give a position, as 120." }]
+              })
+            }
+            const limit = query.limit ?? 50
+            const rows = yield* readEvents(BigInt(query.after ?? "0"), limit)
+            const items = rows.map((row) => ({
+              position: String(row.position),
+              id: row.id,
+              type: row.type,
+              caseId: row.caseId,
+              actorId: row.actorId,
+              payload: row.payload,
+              occurredAt: row.occurredAt.toISOString()
+            }))
+            return { items, ...(items.length === limit ? { cursor: items.at(-1)!.position } : {}) }
+          })
+        )
+      )
+      .handle("deadLetters", ({ query }) =>
+        answering(
+          Effect.gen(function* () {
+            yield* demandEverywhere("job.read")
+            const { tenantId } = yield* Actor
+            const queue = yield* Queue
+            const found = yield* Effect.mapError(queue.deadLetters({ tenantId, ...query }), (error) =>
+              query.cursor !== undefined && !error.retryable
+                ? new InvalidInput({ issues: [{ pointer: "#query/cursor", detail: error.message }] })
+                : error
+            )
+            return {
+              items: found.items.map((letter) => ({
+                id: letter.id,
+                topic: letter.topic,
+                attempts: letter.attempts,
+                // What a rail or a gateway said may repeat somebody's phone.
+                error: mask(letter.error),
+                diedAt: new Date(letter.diedAt).toISOString()
+              })),
+              ...(found.cursor === undefined ? {} : { cursor: found.cursor })
+            }
+          })
+        )
+      )
+      .handle("replayDeadLetter", ({ params }) =>
+        answering(withDeadLetter(params.id, "job.replay", (queue) => queue.replay([params.id])))
+      )
+      .handle("discardDeadLetter", ({ params }) =>
+        answering(withDeadLetter(params.id, "job.discard", (queue) => queue.discard([params.id])))
+      )
+      .handle("plugins", () =>
+        answering(
+          Effect.gen(function* () {
+            yield* demandEverywhere("plugin.read")
+            return { items: yield* pluginHealth(runtime) }
+          })
+        )
+      )
+      .handle("outbox", ({ query }) =>
+        answering(
+          Effect.gen(function* () {
+            yield* demandEverywhere("outbox.read")
+            const { tenantId } = yield* Actor
+            const messengers = yield* Messengers
+            const items: Array<Record<string, unknown>> = []
+            for (const [instance, messenger] of messengers) {
+              if (messenger.outbox === undefined) continue
+              for (const message of yield* messenger.outbox({
+                tenantId,
+                limit: query.limit ?? 50,
+                ...(query.to === undefined ? {} : { to: query.to })
+              })) {
+                // A channel that does not know the filter shows nothing rather than another city's people.
+                if (message.tenantId === tenantId) items.push({ instance, ...message })
+              }
+            }
+            return { items }
+          })
+        )
+      )
+  )
+
+/** Acts on a dead letter of the actor's own tenant only: the queue itself knows no policy. */
+const withDeadLetter = Effect.fnUntraced(function* (
+  id: string,
+  permission: string,
+  act: (queue: Queue["Service"]) => Effect.Effect<number, unknown>
+) {
+  yield* demandEverywhere(permission)
+  const { tenantId } = yield* Actor
+  const queue = yield* Queue
+  let cursor: string | undefined
+  do {
+    const page: { items: ReadonlyArray<{ id: string }>; cursor?: string } = yield* queue.deadLetters({
+      tenantId,
+      limit: 500,
+      ...(cursor === undefined ? {} : { cursor })
+    })
+    if (page.items.some((letter) => letter.id === id)) {
+      yield* act(queue)
+      return
+    }
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  return yield* new NotFound({ what: "dead letter", id })
+})

@@ -1,0 +1,25 @@
+/**
+ * The civic engine: `createCity` assembles a city from modules and plugins; the rest is what a city is configured with.
+ */
+export * from "./plugin/index.ts"
+export { createCity, type City } from "./engine/createCity.ts"
+export { CityError, exitCodes, type CityConfig, type HostLogin } from "./engine/config.ts"
+export type { As, CityAs } from "./engine/as.ts"
+export type { CityAdmin } from "./engine/admin.ts"
+export { version } from "./engine/version.ts"
+export type { Module } from "./kernel/module/defineModule.ts"
+export type { Role } from "./kernel/policy/decide.ts"
+export { presetRoles, rolesOf } from "./kernel/policy/presets.ts"
+export { type Tenant, TenantSettings } from "./kernel/tenancy/Tenant.ts"
+export { identity, issueLink } from "./modules/identity/index.ts"
+export { notifications } from "./modules/notifications/index.ts"
+export { fundBudget, payouts, requestReward, type RewardRequest, unbalanced } from "./modules/payouts/index.ts"
+export {
+  DetectorPatience,
+  type Offence,
+  putOffence,
+  reports,
+  trafficReport,
+  trafficViolation
+} from "./modules/reports/index.ts"
+export { addTerritory } from "./kernel/tenancy/territories.ts"

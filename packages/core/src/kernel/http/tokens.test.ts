@@ -1,0 +1,85 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/testing/TestClock"
+import { assert, describe, it } from "@effect/vitest"
+import { Keys } from "../keys/Keys.ts"
+import { accessTokenLife, AccessTokens } from "./tokens.ts"
+
+const keys = Keys.layer(Redacted.make("a secret for the tests of access tokens"))
+const claims = { tenantId: "01a1fb96-0a6f-7324-b14e-40eab5e1b19c", principalId: "01a1fb96-0a6f-7324-b14e-40eab5e1b19d" }
+const ours = Layer.provideMerge(AccessTokens.layer("https://city.example"), keys)
+const issuedBy = (issuer: string, secret = keys) =>
+  Effect.flatMap(AccessTokens, (tokens) => tokens.issue(claims)).pipe(
+    Effect.provide(Layer.provide(AccessTokens.layer(issuer), secret), { local: true }),
+    Effect.map(({ token }) => token)
+  )
+const refusal = (token: string) =>
+  Effect.flatMap(AccessTokens, (tokens) => Effect.flip(tokens.verify(token))).pipe(Effect.map((error) => error.message))
+
+describe("access tokens", () => {
+  it.effect("say_who_and_where_until_they_expire_even_when_they_were_checked_a_moment_before", () =>
+    Effect.gen(function* () {
+      const tokens = yield* AccessTokens
+      yield* TestClock.adjust("1 hour")
+      const { expiresIn, token } = yield* tokens.issue(claims)
+      assert.strictEqual(expiresIn, accessTokenLife)
+      assert.deepInclude(yield* tokens.verify(token), claims)
+      yield* TestClock.adjust(`${accessTokenLife - 5} seconds`)
+      assert.deepInclude(yield* tokens.verify(token), claims)
+      yield* TestClock.adjust("6 seconds")
+      assert.match(yield* refusal(token), /not valid any more/)
+    }).pipe(Effect.provide(ours))
+  )
+
+  it.effect("are_refused_alike_whatever_is_wrong_with_them", () =>
+    Effect.gen(function* () {
+      const { sign } = yield* Keys
+      const claim = {
+        iss: "https://city.example",
+        aud: "https://city.example/v1",
+        sub: claims.principalId,
+        tenant: claims.tenantId
+      }
+      const expiresIn = "1 hour" as const
+      const wrong: Record<string, string> = {
+        "another issuer": yield* issuedBy("https://other.example"),
+        "another secret": yield* issuedBy(
+          "https://city.example",
+          Keys.layer(Redacted.make("another secret for the tests of tokens"))
+        ),
+        "a receipt": yield* sign("receipt", claim, { typ: "receipt+jwt", expiresIn }),
+        "a receipt that calls itself a token": yield* sign("receipt", claim, { typ: "at+jwt", expiresIn }),
+        "another type": yield* sign("access-token", claim, { typ: "receipt+jwt", expiresIn }),
+        "another audience": yield* sign(
+          "access-token",
+          { ...claim, aud: "https://city.example/v2" },
+          { typ: "at+jwt", expiresIn }
+        ),
+        "no tenant": yield* sign("access-token", { ...claim, tenant: undefined }, { typ: "at+jwt", expiresIn }),
+        "a tenant that is none": yield* sign(
+          "access-token",
+          { ...claim, tenant: "x' or 1=1" },
+          { typ: "at+jwt", expiresIn }
+        ),
+        "a subject that is none": yield* sign(
+          "access-token",
+          { ...claim, sub: "system" },
+          { typ: "at+jwt", expiresIn }
+        ),
+        "no expiry": yield* sign("access-token", claim, { typ: "at+jwt" }),
+        garbage: "a.b.c",
+        nothing: ""
+      }
+      const texts = new Set<string>()
+      for (const [name, token] of Object.entries(wrong)) {
+        const error = yield* Effect.flip(Effect.flatMap(AccessTokens, (tokens) => tokens.verify(token)))
+        assert.strictEqual(error._tag, "Unauthorized", name)
+        texts.add(error.message)
+      }
+      assert.strictEqual(texts.size, 1)
+      const good = yield* sign("access-token", claim, { typ: "at+jwt", expiresIn })
+      assert.deepInclude(yield* Effect.flatMap(AccessTokens, (tokens) => tokens.verify(good)), claims)
+    }).pipe(Effect.provide(ours))
+  )
+})

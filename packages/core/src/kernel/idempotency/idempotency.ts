@@ -1,0 +1,104 @@
+/**
+ * Requests that carry an Idempotency-Key happen once: the answer is stored in the transaction of what they did, and given again to
+ * whoever repeats them. A failed request stores nothing, so it may be tried again under its key.
+ */
+import { createHash } from "node:crypto"
+import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import { canonical } from "../canonical.ts"
+import { InvalidInput } from "../cases/model.ts"
+import { PlatformTx, TenantTx } from "../db/Database.ts"
+
+/** The key was used for another request. */
+export class IdempotencyConflict extends Data.TaggedError("IdempotencyConflict")<{ readonly key: string }> {
+  override get message() {
+    return `The Idempotency-Key ${this.key} was used for a request with another body. Make a new key for a new request.`
+  }
+}
+
+/** The first request with this key has not ended yet. */
+export class IdempotencyInProgress extends Data.TaggedError("IdempotencyInProgress")<{ readonly key: string }> {
+  override get message() {
+    return `The first request with the Idempotency-Key ${this.key} is still running. Repeat this one in a moment; it will get that one's answer.`
+  }
+}
+
+export interface IdempotentRequest {
+  /** What is called, with the ids in its address: `cases/traffic-report`. */
+  readonly route: string
+  /** As the client sent it: 1–255 visible ASCII characters. */
+  readonly key: string
+  /** The decoded body; requests are the same when their JSON is, whatever the order of its fields. */
+  readonly body: unknown
+  /** Null for an anonymous visitor: all of them share one space of keys, so a key must not be guessable. */
+  readonly principalId: string | null
+}
+
+export interface IdempotentAnswer<Body> {
+  /** HTTP status. */
+  readonly status: number
+  /** JSON value. */
+  readonly body: Body
+}
+
+/** Days a client may repeat a request are two. */
+export const keptFor = { hours: 48 } as const
+
+const nobody = "00000000-0000-0000-0000-000000000000"
+
+interface Taken {
+  readonly free: boolean
+  readonly body_hash: string | null
+  readonly status: number | null
+  readonly answer: unknown
+}
+
+/**
+ * Runs an effect once for its key, inside the tenant's transaction: two statements more. Later calls with the same body get the stored
+ * answer; another body is an `IdempotencyConflict`, a call while the first one runs an `IdempotencyInProgress` without waiting.
+ */
+export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, R>(
+  request: IdempotentRequest,
+  effect: Effect.Effect<IdempotentAnswer<Body>, E, R>
+) {
+  const { body, key, route } = request
+  if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+    return yield* new InvalidInput({
+      issues: [
+        {
+          pointer: "#headers/idempotency-key",
+          detail: "Idempotency-Key is 1 to 255 visible ASCII characters; a UUID is a good one."
+        }
+      ]
+    })
+  }
+  const { sql, tenantId } = yield* TenantTx
+  const principalId = request.principalId ?? nobody
+  const hash = createHash("sha256").update(canonical(body)).digest("base64url")
+  const [taken] = yield* sql<Taken>`select * from mahalla.take_idempotency_key(${principalId}, ${route}, ${key})`
+  if (taken === undefined || !taken.free) return yield* new IdempotencyInProgress({ key })
+  if (taken.body_hash !== null) {
+    if (taken.body_hash !== hash) return yield* new IdempotencyConflict({ key })
+    return { answer: { status: taken.status!, body: taken.answer as Body }, replayed: true }
+  }
+  const answer = yield* effect
+  const now = yield* DateTime.nowAsDate
+  yield* sql`
+    insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer, created_at)
+    values (${tenantId}, ${principalId}, ${route}, ${key}, ${hash}, ${answer.status}, ${JSON.stringify(answer.body) ?? null}::text::jsonb, ${now})`
+  return { answer, replayed: false }
+})
+
+/** Forgets keys older than `keptFor`, at most `limit` at a time; returns how many. Index `idempotency_key_age`. */
+export const sweepIdempotencyKeys = Effect.fn("sweepIdempotencyKeys")(function* (limit: number = 5_000) {
+  const { sql } = yield* PlatformTx
+  const before = DateTime.toDateUtc(DateTime.subtract(yield* DateTime.now, keptFor))
+  const gone = yield* sql`
+    delete from mahalla.idempotency_key
+    where (tenant_id, principal_id, route, key) in (
+      select tenant_id, principal_id, route, key from mahalla.idempotency_key
+      where created_at < ${before} order by created_at limit ${limit} for update skip locked)
+    returning key`
+  return gone.length
+})

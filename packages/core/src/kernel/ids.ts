@@ -1,0 +1,26 @@
+/** Identifiers: UUIDv7 (RFC 9562), ordered by time, and short references for people. */
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+const generator = Effect.runSync(Effect.provide(SecureRandom.SecureRandom, SecureRandom.layerWebCrypto))
+
+/** A new UUIDv7; ascending within this process. */
+export const newId: Effect.Effect<string> = Effect.orDie(generator.uuidV7())
+
+const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+/** Eight characters of Crockford's base 32 from the random part of an id, as `7F3K-9QXZ`. */
+export const referenceOf = (id: string): string => {
+  const bits = BigInt(`0x${id.replaceAll("-", "").slice(-10)}`)
+  const text = Array.from({ length: 8 }, (_, place) => alphabet[Number((bits >> BigInt(place * 5)) & 31n)]).join("")
+  return `${text.slice(0, 4)}-${text.slice(4)}`
+}
+
+/** A UUID of any version, lower case. */
+export const Id = Schema.String.check(Schema.isPattern(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)).annotate({
+  identifier: "Id",
+  description: "UUID, lower case"
+})
+
+export const isId = Schema.is(Id)

@@ -1,0 +1,175 @@
+/**
+ * The deployment's keys, all derived from its one secret: nothing to store, nothing to copy between replicas. Every purpose has keys
+ * of its own, so what was signed for one is worth nothing for another.
+ */
+import { createHash, createHmac, createPrivateKey, createPublicKey, hkdfSync, type KeyObject } from "node:crypto"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as jose from "jose"
+
+/** What we sign for. Each has its own Ed25519 key, and all of them stand in `jwks`. */
+export const signingPurposes = ["access-token", "receipt"] as const
+export type SigningPurpose = (typeof signingPurposes)[number]
+
+/** Characters a deployment's secret must have. */
+export const minimumSecret = 32
+
+export class KeysError extends Data.TaggedError("KeysError")<{ readonly message: string }> {}
+
+/** A token that is not to be trusted. `reason` tells an expired one, which the holder may renew, from the others. */
+export class TokenError extends Data.TaggedError("TokenError")<{
+  readonly reason: "Malformed" | "Signature" | "Expired" | "Claims"
+  readonly purpose: SigningPurpose
+  readonly message: string
+  readonly cause?: unknown
+}> {}
+
+export interface SignOptions {
+  /** The `typ` header, as `at+jwt`: what the token is, so that it cannot pass for something else. */
+  readonly typ: string
+  /** From now; sets `exp`. Never expires when absent. */
+  readonly expiresIn?: Duration.Input
+}
+
+export interface VerifyOptions {
+  readonly typ: string
+  /** The `iss` that is expected. */
+  readonly issuer: string
+  /** The `aud` that is expected. Absent: the token must not be bound to an audience that we did not ask for, so none may be in it. */
+  readonly audience?: string
+}
+
+export class Keys extends Context.Service<
+  Keys,
+  {
+    /** Compact JWS (EdDSA) over the claims; `iat` is now and `kid` the key's RFC 7638 thumbprint. */
+    readonly sign: (purpose: SigningPurpose, claims: jose.JWTPayload, options: SignOptions) => Effect.Effect<string>
+    /** The claims of a token of this purpose and type, signed by this deployment and in force. */
+    readonly verify: (
+      purpose: SigningPurpose,
+      token: string,
+      options: VerifyOptions
+    ) => Effect.Effect<jose.JWTPayload, TokenError>
+    /** Public keys of every purpose (RFC 7517), for whoever verifies without us. */
+    readonly jwks: { readonly keys: ReadonlyArray<jose.JWK> }
+    /** HMAC-SHA256 with a key of this purpose: for short codes and secrets of which we keep only the code of authentication. */
+    readonly mac: (purpose: string, data: string | Uint8Array) => Uint8Array
+  }
+>()("@mahalla/kernel/Keys") {
+  static readonly layer = (secret: Redacted.Redacted<string>): Layer.Layer<Keys, KeysError> =>
+    Layer.effect(Keys, makeKeys(secret))
+}
+
+/** The deployment's public address, `iss` of what it signs. */
+export const Issuer = Context.Reference<string>("@mahalla/kernel/Issuer", { defaultValue: () => "mahalla" })
+
+/** RFC 8410: what stands before the 32 bytes of an Ed25519 private key in PKCS#8. */
+const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex")
+
+const derive = (secret: string, purpose: string): Buffer =>
+  Buffer.from(hkdfSync("sha256", secret, "mahalla", purpose, 32))
+
+interface SigningKey {
+  readonly kid: string
+  readonly privateKey: KeyObject
+  readonly publicKey: KeyObject
+  readonly jwk: jose.JWK
+}
+
+const signingKey = (secret: string, purpose: SigningPurpose): SigningKey => {
+  const privateKey = createPrivateKey({
+    key: Buffer.concat([pkcs8Prefix, derive(secret, `sign:${purpose}`)]),
+    format: "der",
+    type: "pkcs8"
+  })
+  const publicKey = createPublicKey(privateKey)
+  const { crv, kty, x } = publicKey.export({ format: "jwk" }) as { crv: string; kty: string; x: string }
+  // RFC 7638: the required members in the order of their names, without white space.
+  const kid = createHash("sha256").update(JSON.stringify({ crv, kty, x })).digest("base64url")
+  return { kid, privateKey, publicKey, jwk: { kty, crv, x, kid, alg: "EdDSA", use: "sig" } }
+}
+
+/** Words for what jose found wrong. */
+const tokenError = (purpose: SigningPurpose, cause: unknown): TokenError => {
+  const fail = (reason: TokenError["reason"], message: string) => new TokenError({ reason, purpose, message, cause })
+  if (cause instanceof jose.errors.JWTExpired) return fail("Expired", `This ${purpose} has expired; ask for a new one.`)
+  if (cause instanceof jose.errors.JWTClaimValidationFailed)
+    return fail(
+      "Claims",
+      `This ${purpose} is not meant for this use (${cause.claim}); use the one that was given for it.`
+    )
+  if (
+    cause instanceof jose.errors.JWSSignatureVerificationFailed ||
+    cause instanceof jose.errors.JWKSNoMatchingKey ||
+    cause instanceof jose.errors.JOSEAlgNotAllowed
+  )
+    return fail("Signature", `This ${purpose} was not signed by this deployment, or was changed; ask for a new one.`)
+  return fail("Malformed", `This is not a ${purpose}; send the text exactly as it was given.`)
+}
+
+const makeKeys = (secret: Redacted.Redacted<string>): Effect.Effect<Keys["Service"], KeysError> =>
+  Effect.gen(function* () {
+    const text = Redacted.value(secret)
+    if (text.length < minimumSecret) {
+      return yield* new KeysError({
+        message: `The deployment's secret has ${text.length} characters and needs at least ${minimumSecret}. Set MAHALLA_SECRET to random text, as from "openssl rand -base64 48".`
+      })
+    }
+    const keys = new Map(signingPurposes.map((purpose) => [purpose, signingKey(text, purpose)]))
+    const macKeys = new Map<string, Buffer>()
+    const keyOf = (purpose: SigningPurpose) => keys.get(purpose)!
+    return {
+      jwks: { keys: [...keys.values()].map((key) => key.jwk) },
+      sign: Effect.fnUntraced(function* (purpose, claims, options) {
+        const key = keyOf(purpose)
+        const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+        const token = new jose.SignJWT(claims)
+          .setProtectedHeader({ alg: "EdDSA", typ: options.typ, kid: key.kid })
+          .setIssuedAt(now)
+        if (options.expiresIn !== undefined)
+          token.setExpirationTime(now + Math.ceil(Duration.toSeconds(Duration.fromInputUnsafe(options.expiresIn))))
+        return yield* Effect.promise(() => token.sign(key.privateKey))
+      }),
+      verify: Effect.fnUntraced(function* (purpose, token, options) {
+        const key = keyOf(purpose)
+        const now = yield* Clock.currentTimeMillis
+        const verified = yield* Effect.tryPromise({
+          try: () =>
+            jose.jwtVerify(
+              token,
+              (header) => {
+                if (header.kid !== key.kid) throw new jose.errors.JWKSNoMatchingKey()
+                return key.publicKey
+              },
+              {
+                algorithms: ["EdDSA"],
+                typ: options.typ,
+                issuer: options.issuer,
+                currentDate: new Date(now),
+                ...(options.audience === undefined ? {} : { audience: options.audience })
+              }
+            ),
+          catch: (cause) => tokenError(purpose, cause)
+        })
+        if (options.audience === undefined && verified.payload.aud !== undefined) {
+          return yield* new TokenError({
+            reason: "Claims",
+            purpose,
+            message: `This ${purpose} is meant for another audience; use the one that was given for it.`
+          })
+        }
+        return verified.payload
+      }),
+      mac: (purpose, data) => {
+        const known = macKeys.get(purpose)
+        const key = known ?? derive(text, `mac:${purpose}`)
+        if (known === undefined) macKeys.set(purpose, key)
+        return createHmac("sha256", key).update(data).digest()
+      }
+    }
+  })

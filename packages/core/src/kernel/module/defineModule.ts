@@ -1,0 +1,63 @@
+/**
+ * A module is a civic capability: its case types, events, jobs, consumers, API, tables and services in one value. The engine's own
+ * modules use nothing that a third party's could not.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as HttpApi from "effect/http-api/HttpApi"
+import type { CaseType } from "../cases/CaseType.ts"
+import type { Migration } from "../db/Migration.ts"
+import type { Consumer } from "../events/Consumer.ts"
+import type { EventType } from "../events/Event.ts"
+import type { JobDefinition } from "../jobs/Job.ts"
+import type { Role } from "../policy/decide.ts"
+import type { Erased } from "../Erased.ts"
+
+/** Work that one process of the city does again and again. */
+export interface Schedule {
+  /** `module.verb`; names its lease. */
+  readonly id: string
+  /** Cron expression of five fields, in UTC. */
+  readonly cron: string
+  readonly run: Effect.Effect<void, unknown, Erased>
+}
+
+export interface ModuleApi {
+  /** Endpoints under `/v1`; joined into the city's one OpenAPI document. */
+  readonly definition: HttpApi.Constraint
+  /** `HttpApiBuilder.layer(definition)` with its groups. */
+  readonly layer: Layer.Layer<never, never, Erased>
+}
+
+export interface Module {
+  /** `[a-z][a-z0-9-]*`; names its migrations. */
+  readonly id: string
+  /** Modules that must be in the city too. */
+  readonly requires: ReadonlyArray<string>
+  readonly caseTypes: ReadonlyArray<CaseType>
+  readonly events: ReadonlyArray<EventType<string, Erased>>
+  readonly jobs: ReadonlyArray<JobDefinition>
+  readonly consumers: ReadonlyArray<Consumer<unknown, Erased>>
+  readonly schedules: ReadonlyArray<Schedule>
+  /** Permissions its doors ask for, `thing.verb`; for role editors and docs. */
+  readonly permissions: ReadonlyArray<string>
+  /** Roles it suggests beside the presets. */
+  readonly roles: ReadonlyArray<Role>
+  readonly migrations: ReadonlyArray<Migration>
+  readonly api?: ModuleApi
+  /** Its services; may ask for the kernel's and for those of the modules it requires. */
+  readonly layer?: Layer.Layer<Erased, Erased, Erased>
+}
+
+export const defineModule = (module: { readonly id: string } & Partial<Module>): Module => ({
+  requires: [],
+  caseTypes: [],
+  events: [],
+  jobs: [],
+  consumers: [],
+  schedules: [],
+  permissions: [],
+  roles: [],
+  migrations: [],
+  ...module
+})

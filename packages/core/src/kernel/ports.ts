@@ -1,0 +1,11 @@
+/** Ports of which a city has several, by the plugin's instance name. */
+import * as Context from "effect/Context"
+import type { Messenger, Payments } from "../ports/index.ts"
+
+export class Messengers extends Context.Service<Messengers, ReadonlyMap<string, Messenger["Service"]>>()(
+  "@mahalla/kernel/Messengers"
+) {}
+
+export class PaymentRails extends Context.Service<PaymentRails, ReadonlyMap<string, Payments["Service"]>>()(
+  "@mahalla/kernel/PaymentRails"
+) {}

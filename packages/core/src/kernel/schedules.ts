@@ -1,0 +1,33 @@
+/** The kernel's own repeated work: room for events, and sweeping what has had its time. */
+import * as Effect from "effect/Effect"
+import { sweepUploads } from "./attachments/sweep.ts"
+import { PlatformTx, withPlatform } from "./db/Database.ts"
+import { sweepIdempotencyKeys } from "./idempotency/idempotency.ts"
+import type { Schedule } from "./module/defineModule.ts"
+
+const untilDone = <E, R>(turn: Effect.Effect<number, E, R>, full: number) =>
+  Effect.asVoid(Effect.repeat(turn, { while: (done) => done >= full, times: 100 }))
+
+export const kernelSchedules: ReadonlyArray<Schedule> = [
+  {
+    id: "kernel.event-partitions",
+    cron: "10 * * * *",
+    run: withPlatform(Effect.flatMap(PlatformTx, ({ sql }) => sql`select mahalla.ensure_event_partitions(2)`))
+  },
+  { id: "kernel.uploads", cron: "*/5 * * * *", run: Effect.asVoid(sweepUploads) },
+  {
+    id: "kernel.idempotency-keys",
+    cron: "20 * * * *",
+    run: untilDone(withPlatform(sweepIdempotencyKeys(5_000)), 5_000)
+  },
+  {
+    id: "kernel.rate-limits",
+    cron: "40 * * * *",
+    run: withPlatform(
+      Effect.flatMap(
+        PlatformTx,
+        ({ sql }) => sql`delete from mahalla.rate_limit where arrival < (extract(epoch from now()) - 86400) * 1000`
+      )
+    )
+  }
+].map((schedule) => ({ ...schedule, run: Effect.asVoid(schedule.run) }))

@@ -1,0 +1,87 @@
+/** Municipalities and societies: their settings and their tree of areas. */
+import * as DateTime from "effect/DateTime"
+import * as Schema from "effect/Schema"
+import { UploadOverrides } from "../attachments/limits.ts"
+
+const LocalDate = Schema.String.check(
+  Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/),
+  Schema.makeFilter((text: string) => !Number.isNaN(Date.parse(text)) || "There is no such day.")
+)
+
+/** When the offices work: deadlines in working time count only these hours. */
+export const WorkingCalendar = Schema.Struct({
+  /** ISO weekdays, 1 is Monday. */
+  days: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 7 }))).check(
+    Schema.isMinLength(1),
+    Schema.isUnique()
+  ),
+  /** Local time `HH:MM`. */
+  from: Schema.String.check(Schema.isPattern(/^([01]\d|2[0-3]):[0-5]\d$/)),
+  /** Local time `HH:MM`, `24:00` at most. */
+  to: Schema.String.check(Schema.isPattern(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/)),
+  /** Local dates `YYYY-MM-DD`. */
+  holidays: Schema.Array(LocalDate)
+}).check(
+  Schema.makeFilter(
+    ({ from, to }: { readonly from: string; readonly to: string }) =>
+      from < to || { path: ["to"], issue: "The hours must end after they begin, on the same day." }
+  )
+)
+export type WorkingCalendar = typeof WorkingCalendar.Type
+
+const TimeZone = Schema.String.check(
+  Schema.makeFilter(
+    (name: string) =>
+      (/^[A-Z]/.test(name) && DateTime.zoneMakeNamed(name)._tag === "Some") ||
+      "This is not a time zone of the IANA database, as Asia/Tashkent."
+  )
+)
+
+const Origin = Schema.String.check(
+  Schema.makeFilter(
+    (text: string) =>
+      text === "*" ||
+      (URL.canParse(text) && new URL(text).origin === text) ||
+      "Give an origin: scheme, host and port without a path, as https://app.example."
+  )
+)
+
+export const TenantSettings = Schema.Struct({
+  /** IANA name, as `Asia/Tashkent`. */
+  timeZone: TimeZone,
+  /** BCP 47, the first is the default. */
+  languages: Schema.Array(
+    Schema.String.check(Schema.isPattern(/^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?$/))
+  ).check(Schema.isMinLength(1), Schema.isUnique()),
+  /** ISO 3166-1 alpha-2. */
+  country: Schema.String.check(Schema.isPattern(/^[A-Z]{2}$/)),
+  /** ISO 4217. */
+  currency: Schema.String.check(Schema.isPattern(/^[A-Z]{3}$/)),
+  calendar: WorkingCalendar,
+  /** Origins that browsers may call the API from; `*` is any. */
+  corsOrigins: Schema.Array(Origin),
+  /** Changes to what may be uploaded, how large and how much. */
+  uploads: Schema.optionalKey(UploadOverrides)
+})
+export type TenantSettings = typeof TenantSettings.Type
+
+export interface Tenant {
+  readonly tenantId: string
+  /** In addresses: `/t/{slug}`. */
+  readonly slug: string
+  readonly name: string
+  /** Host names that are this tenant's alone, lower case, without ports. */
+  readonly hosts: ReadonlyArray<string>
+  readonly settings: TenantSettings
+}
+
+export interface Territory {
+  readonly id: string
+  readonly parentId: string | null
+  /** `city`, `district`, `mahalla` … */
+  readonly kind: string
+  /** By language. */
+  readonly name: Readonly<Record<string, string>>
+  /** Itself and its ancestors, the nearest first. */
+  readonly path: ReadonlyArray<string>
+}

@@ -1,0 +1,204 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { assert, layer } from "@effect/vitest"
+import { inject } from "vitest"
+import { readMigration } from "../../kernel/db/Migration.ts"
+import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/Database.ts"
+import { Keys } from "../../kernel/keys/Keys.ts"
+import type { TooManyRequests } from "../../kernel/limits/gcra.ts"
+import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.ts"
+import { makeCode, personOfPhone, tryCode } from "./codes.ts"
+import { issueLink, useLink } from "./links.ts"
+import { codeLimits } from "./model.ts"
+
+const migrations = [readMigration("identity", new URL("./migrations/0001_identity.sql", import.meta.url))]
+const rooms = Layer.provideMerge(
+  Keys.layer(Redacted.make("a secret for the tests of signing in")),
+  testKernel({ postgresUrl: inject("postgresUrl"), migrations, maxConnections: 24 })
+)
+const phone = "+998901234567"
+const other = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, "0")
+
+/** As when so many seconds had passed since the last code. */
+const pass = (seconds: number) =>
+  withPlatform(
+    Effect.flatMap(
+      PlatformTx,
+      ({ sql }) => sql`
+        update mahalla.sign_in_code set sent_at = sent_at - make_interval(secs => ${seconds}), expires_at = expires_at - make_interval(secs => ${seconds})`
+    )
+  )
+
+const start = Effect.map(createTenant(), ({ tenantId }) => {
+  const inside = withTenant(tenantId)
+  return {
+    tenantId,
+    inside,
+    make: inside(makeCode(phone)),
+    attempt: (code: string, of = phone) => inside(tryCode(of, code))
+  }
+})
+
+layer(rooms, { excludeTestServices: true })("one-time codes", (it) => {
+  it.effect("open_one_session_for_twenty_who_use_the_right_one_at_once", () =>
+    Effect.gen(function* () {
+      const { attempt, make } = yield* start
+      const { code } = yield* make
+      assert.match(code, /^\d{6}$/)
+      const outcomes = yield* Effect.forEach(Array.from({ length: 20 }), () => attempt(code), {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(outcomes.filter((right) => right).length, 1)
+      assert.isFalse(yield* attempt(code))
+    })
+  )
+
+  it.effect("are_worth_nothing_after_five_wrong_tries", () =>
+    Effect.gen(function* () {
+      const one = yield* start
+      const { code } = yield* one.make
+      for (let wrong = 0; wrong < codeLimits.tries; wrong++) assert.isFalse(yield* one.attempt(other(code)))
+      assert.isFalse(yield* one.attempt(code), "the sixth try is too late, though it is right")
+      const two = yield* start
+      const second = (yield* two.make).code
+      for (let wrong = 0; wrong < codeLimits.tries - 1; wrong++) assert.isFalse(yield* two.attempt(other(second)))
+      assert.isTrue(yield* two.attempt(second), "the fifth is not")
+    })
+  )
+
+  it.effect("are_not_guessed_by_trying_many_at_once", () =>
+    Effect.gen(function* () {
+      const { attempt, make } = yield* start
+      const { code } = yield* make
+      const wrong = Array.from({ length: 60 }, (_, index) =>
+        String((Number(code) + 1 + index) % 1_000_000).padStart(6, "0")
+      )
+      yield* Effect.forEach(wrong, (guess) => attempt(guess), { concurrency: "unbounded" })
+      assert.isFalse(yield* attempt(code))
+    })
+  )
+
+  it.effect("run_out_and_are_replaced_by_the_next_one", () =>
+    Effect.gen(function* () {
+      const { attempt, make } = yield* start
+      const old = (yield* make).code
+      yield* pass(codeLimits.life + 1)
+      assert.isFalse(yield* attempt(old))
+      const fresh = (yield* make).code
+      if (old !== fresh) assert.isFalse(yield* attempt(old))
+      assert.isTrue(yield* attempt(fresh))
+    })
+  )
+
+  it.effect("are_of_one_phone_in_one_city", () =>
+    Effect.gen(function* () {
+      const [here, there] = [yield* start, yield* start]
+      const { code } = yield* here.make
+      assert.isFalse(yield* here.attempt(code, "+998901234568"))
+      assert.isFalse(yield* there.attempt(code))
+      assert.isTrue(yield* here.attempt(code))
+    })
+  )
+
+  it.effect("come_after_a_pause_that_doubles_up_to_an_hour_and_is_forgiven_after_a_day", () =>
+    Effect.gen(function* () {
+      const { make } = yield* start
+      const waits: Array<number> = []
+      for (let sent = 0; sent < 10; sent++) {
+        yield* make
+        const refused = (yield* Effect.flip(make)) as TooManyRequests
+        assert.strictEqual(refused._tag, "TooManyRequests")
+        waits.push(refused.retryAfter)
+        yield* pass(refused.retryAfter)
+      }
+      const expected = [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
+      for (const [index, wait] of waits.entries())
+        assert.isTrue(wait <= expected[index]! && wait >= expected[index]! - 2, `${wait} instead of ${expected[index]}`)
+      yield* pass(86_401)
+      yield* make
+      assert.isAtMost(((yield* Effect.flip(make)) as TooManyRequests).retryAfter, 30)
+    })
+  )
+
+  it.effect("are_kept_as_keyed_hashes_only", () =>
+    Effect.gen(function* () {
+      const { inside, make, tenantId } = yield* start
+      const { code } = yield* make
+      const rows = yield* inside(
+        Effect.flatMap(
+          TenantTx,
+          ({ sql }) => sql<{ text: string }>`select phone_hash || code_hash as text from mahalla.sign_in_code`
+        )
+      )
+      assert.strictEqual(rows.length, 1)
+      assert.notInclude(rows[0]!.text, code)
+      assert.notInclude(rows[0]!.text, phone.slice(1))
+      assert.isString(tenantId)
+    })
+  )
+
+  it.effect("prove_a_phone_that_is_one_person_however_often_they_come_at_once", () =>
+    Effect.gen(function* () {
+      const { inside } = yield* start
+      const found = yield* Effect.forEach(Array.from({ length: 12 }), () => inside(personOfPhone(phone, "uz")), {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(new Set(found).size, 1)
+      const events = yield* inside(
+        Effect.flatMap(
+          TenantTx,
+          ({ sql }) =>
+            sql<{
+              type: string
+              amount: number
+            }>`select type, count(*)::int as amount from mahalla.event group by type order by type`
+        )
+      )
+      assert.deepStrictEqual(events, [
+        { type: "identity.registered", amount: 1 },
+        { type: "identity.signed-in", amount: 12 }
+      ])
+      yield* inside(Effect.flatMap(TenantTx, ({ sql }) => sql`update mahalla.principal set status = 'blocked'`))
+      assert.strictEqual((yield* Effect.flip(inside(personOfPhone(phone, "uz"))))._tag, "SignInRefused")
+    })
+  )
+})
+
+layer(rooms, { excludeTestServices: true })("one-time links", (it) => {
+  it.effect("open_one_session_for_twenty_who_follow_them_at_once", () =>
+    Effect.gen(function* () {
+      const { inside, tenantId } = yield* start
+      const staff = yield* createPrincipal(tenantId, { kind: "staff" })
+      const token = yield* inside(issueLink(staff.id!))
+      const elsewhere = yield* start
+      assert.strictEqual((yield* Effect.flip(elsewhere.inside(useLink(token))))._tag, "SignInRefused")
+      const outcomes = yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.result(inside(useLink(token))), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(
+        outcomes.flatMap((one) => (one._tag === "Success" ? [one.success] : [])),
+        [staff.id]
+      )
+    })
+  )
+
+  it.effect("run_out_after_a_quarter_of_an_hour_and_end_with_the_account", () =>
+    Effect.gen(function* () {
+      const { inside, tenantId } = yield* start
+      const staff = yield* createPrincipal(tenantId, { kind: "staff" })
+      const late = yield* inside(issueLink(staff.id!))
+      yield* withPlatform(
+        Effect.flatMap(
+          PlatformTx,
+          ({ sql }) =>
+            sql`update mahalla.sign_in_link set expires_at = now() - interval '1 second' where tenant_id = ${tenantId}`
+        )
+      )
+      assert.strictEqual((yield* Effect.flip(inside(useLink(late))))._tag, "SignInRefused")
+      const token = yield* inside(issueLink(staff.id!))
+      yield* inside(Effect.flatMap(TenantTx, ({ sql }) => sql`update mahalla.principal set status = 'blocked'`))
+      assert.strictEqual((yield* Effect.flip(inside(useLink(token))))._tag, "SignInRefused")
+    })
+  )
+})

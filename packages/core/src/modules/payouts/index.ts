@@ -1,0 +1,23 @@
+/**
+ * Rewards to citizens out of a budget, through whatever payment rail the city has, on a double-entry ledger. Use it wherever a decision pays somebody.
+ */
+import { readMigration } from "../../kernel/db/Migration.ts"
+import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
+import { PayoutsApi, payoutsApiLayer } from "./api.ts"
+import { payJob, recoverPayouts } from "./jobs.ts"
+import { BudgetFunded, PayoutFailed, PayoutRequested, PayoutSucceeded, PayoutUnknown } from "./model.ts"
+
+export { unbalanced } from "./ledger.ts"
+export { PayoutSucceeded } from "./model.ts"
+export { fundBudget, requestReward, type RewardRequest } from "./rewards.ts"
+
+export const payouts = (): Module =>
+  defineModule({
+    id: "payouts",
+    events: [PayoutRequested, PayoutSucceeded, PayoutFailed, PayoutUnknown, BudgetFunded],
+    jobs: [payJob],
+    schedules: [{ id: "payouts.recover", cron: "*/10 * * * *", run: recoverPayouts }],
+    permissions: ["payout.read", "payout.settle", "account.read", "account.fund"],
+    migrations: [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))],
+    api: { definition: PayoutsApi, layer: payoutsApiLayer }
+  })

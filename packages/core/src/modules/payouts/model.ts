@@ -1,0 +1,99 @@
+/**
+ * Accounts, transfers, payouts, and what happens to them. Amounts are `bigint` minor units; in events text, because sums outgrow the numbers of
+ * some languages.
+ */
+import * as Schema from "effect/Schema"
+import { defineEvent } from "../../kernel/events/Event.ts"
+
+/**
+ * `funding`: where the city's money comes from. `budget`: what may be paid from. `clearing`: what a rail has paid out for us and is not yet
+ * settled with it. `fees`: what rails cost. `suspense`: money whose place a person must still decide.
+ */
+export type AccountKind = "funding" | "budget" | "clearing" | "fees" | "suspense"
+
+export interface Account {
+  readonly id: string
+  readonly kind: AccountKind
+  /** Tells apart accounts of one kind: of `clearing` and `fees` the rail, else empty. */
+  readonly name: string
+  /** ISO 4217. */
+  readonly currency: string
+  /** May give what it does not have. */
+  readonly overdraft: boolean
+  readonly balance: bigint
+  /** Set aside by reservations that are neither posted nor void. */
+  readonly reserved: bigint
+}
+
+/** `direct` moves; `reserve` sets aside; `post` moves what was set aside; `void` releases it. */
+export type TransferKind = "direct" | "reserve" | "post" | "void"
+
+export type PayoutState = "requested" | "reserved" | "submitting" | "succeeded" | "failed" | "unknown" | "manual"
+
+/**
+ * Where a payout may go; the database keeps to it too. `unknown` ends by the rail's word about this id or by a person, never by itself.
+ * `submitting` goes back to `reserved` only when the rail surely did nothing.
+ */
+export const nextStates: Readonly<Record<PayoutState, ReadonlyArray<PayoutState>>> = {
+  requested: ["reserved", "manual"],
+  reserved: ["submitting"],
+  submitting: ["succeeded", "failed", "unknown", "reserved"],
+  unknown: ["succeeded", "failed", "manual"],
+  manual: ["succeeded", "failed"],
+  succeeded: [],
+  failed: []
+}
+
+export interface Payout {
+  /** Ours; the rail knows the payment by it. */
+  readonly id: string
+  readonly caseId: string
+  /** What was decided to be paid for, as `share-of-fine`: one payout per case and rule. */
+  readonly rule: string
+  readonly principalId: string
+  /** Instance of the rail; empty when the city had none. */
+  readonly rail: string
+  readonly payeeKind: "phone" | "card-token"
+  /** E.164 or the rail's token. Personal data. Empty when none was known. */
+  readonly payee: string
+  readonly amount: bigint
+  readonly currency: string
+  readonly state: PayoutState
+  /** The reserve transfer; null while nothing was set aside. */
+  readonly pendingId: string | null
+  /** The rail's name of the payment. */
+  readonly reference: string | null
+  /** For staff: why it stands as it does. */
+  readonly detail: string | null
+  readonly createdAt: Date
+  readonly changedAt: Date
+}
+
+const facts = {
+  payoutId: Schema.String,
+  principalId: Schema.String,
+  amount: Schema.String,
+  currency: Schema.String,
+  rail: Schema.String
+}
+
+export const PayoutRequested = defineEvent({
+  id: "payouts.requested",
+  payload: Schema.Struct({ ...facts, rule: Schema.String })
+})
+export const PayoutSucceeded = defineEvent({
+  id: "payouts.succeeded",
+  payload: Schema.Struct({ ...facts, reference: Schema.String })
+})
+export const PayoutFailed = defineEvent({
+  id: "payouts.failed",
+  payload: Schema.Struct({ ...facts, detail: Schema.String })
+})
+export const PayoutUnknown = defineEvent({
+  id: "payouts.unknown",
+  payload: Schema.Struct({ ...facts, detail: Schema.String })
+})
+export const BudgetFunded = defineEvent({
+  id: "payouts.budget-funded",
+  payload: Schema.Struct({ amount: Schema.String, currency: Schema.String, memo: Schema.String })
+})

@@ -1,0 +1,47 @@
+/** Payouts as rows: read, locked, moved from state to state. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { TenantTx } from "../../kernel/db/Database.ts"
+import { nextStates, type Payout, type PayoutState } from "./model.ts"
+
+const columns = `id, case_id as "caseId", rule, principal_id as "principalId", rail, payee_kind as "payeeKind", payee, amount, currency, state,
+  pending_id as "pendingId", reference, detail, created_at as "createdAt", changed_at as "changedAt"`
+
+export const loadPayout = Effect.fnUntraced(function* (id: string, lock = false) {
+  const { sql, tenantId } = yield* TenantTx
+  const rows = yield* sql<Payout>`
+    select ${sql.literal(columns)} from mahalla.payout where tenant_id = ${tenantId} and id = ${id} ${sql.literal(lock ? "for update" : "")}`
+  return rows[0]
+})
+
+/** Newest first; of one person, or of all. */
+export const listPayouts = Effect.fnUntraced(function* (filter: {
+  readonly principalId: string | null
+  readonly state: string | null
+  readonly cursor: string | null
+  readonly limit: number
+}) {
+  const { sql, tenantId } = yield* TenantTx
+  return yield* sql<Payout>`
+    select ${sql.literal(columns)} from mahalla.payout
+    where tenant_id = ${tenantId} and (${filter.principalId}::uuid is null or principal_id = ${filter.principalId}::uuid)
+      and (${filter.state}::text is null or state = ${filter.state}) and (${filter.cursor}::uuid is null or id < ${filter.cursor}::uuid)
+    order by id desc limit ${filter.limit}`
+})
+
+/** Moves a locked payout on; a step that the state machine does not know is a defect. */
+export const movePayout = Effect.fnUntraced(function* (
+  payout: Payout,
+  to: PayoutState,
+  change: { readonly detail?: string | null; readonly reference?: string; readonly pendingId?: string } = {}
+) {
+  if (!nextStates[payout.state].includes(to))
+    return yield* Effect.die(new Error(`Payout ${payout.id} cannot go from ${payout.state} to ${to}`))
+  const { sql, tenantId } = yield* TenantTx
+  const at = new Date(yield* Clock.currentTimeMillis)
+  yield* sql`
+    update mahalla.payout
+    set state = ${to}, changed_at = ${at}, detail = ${change.detail ?? null}, reference = coalesce(${change.reference ?? null}, reference),
+        pending_id = coalesce(${change.pendingId ?? null}::uuid, pending_id)
+    where tenant_id = ${tenantId} and id = ${payout.id}`
+})

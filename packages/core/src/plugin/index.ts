@@ -1,0 +1,24 @@
+/**
+ * Everything a plugin author needs: the ports, the plugin contract, and what the host offers.
+ */
+export * from "../ports/index.ts"
+export {
+  apiVersion,
+  definePlugin,
+  PluginError,
+  type ConfigSchema,
+  type Plugin,
+  type PluginDefinition,
+  type PluginFacts,
+  type PluginFactory,
+  type PluginHealth,
+  type PortTag
+} from "./definePlugin.ts"
+export type { AsyncPortTag, AsyncShape } from "./asyncPorts.ts"
+export {
+  definePluginAsync,
+  type AnyConfigSchema,
+  type AsyncPluginDefinition,
+  type AsyncPort
+} from "./definePluginAsync.ts"
+export { Host, HostDatabase, type HostServices } from "./Host.ts"

@@ -1,0 +1,20 @@
+/** What the server's process and the reader's process say to each other. */
+import type { PlateReading } from "./read.ts"
+
+export interface Question {
+  readonly id: number
+  readonly paths: ReadonlyArray<string>
+  readonly countries: ReadonlyArray<string>
+  readonly maxPixels: number
+  readonly maxBytes: number
+}
+
+export type Answer =
+  | { readonly id: number; readonly ok: true; readonly frames: ReadonlyArray<ReadonlyArray<PlateReading>> }
+  | {
+      readonly id: number
+      readonly ok: false
+      readonly reason: "NotMedia" | "TooLarge" | "Failed"
+      readonly path: string
+      readonly message: string
+    }

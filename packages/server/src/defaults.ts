@@ -1,0 +1,33 @@
+/** The embedded set of plugins: everything the main job needs, with nothing installed but Node. */
+import type { Plugin } from "@mahalla/core/plugin"
+import { ffmpeg } from "@mahalla/ffmpeg"
+import { filesystem } from "@mahalla/filesystem"
+import { outboxMessenger } from "@mahalla/outbox-messenger"
+import { plates } from "@mahalla/plates"
+import { postgres } from "@mahalla/postgres"
+import { s3 } from "@mahalla/s3"
+import { sandboxPayments } from "@mahalla/sandbox-payments"
+
+type Config<Factory> = Factory extends (config: infer C, ...rest: Array<never>) => unknown ? C : never
+
+export interface DefaultsOptions {
+  /** An outside PostgreSQL, `postgres://…`; else an embedded one starts by itself. */
+  readonly databaseUrl?: string | undefined
+  /** Any S3; else files lie in the city's home. */
+  readonly s3?: Config<typeof s3> | undefined
+  readonly ffmpeg?: Config<typeof ffmpeg>
+  readonly plates?: Config<typeof plates>
+  /** Default: the sandbox, except in production, where a city without a payment rail pays nobody. */
+  readonly payments?: Plugin | "sandbox" | "none"
+}
+
+export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> => [
+  ...postgres(options.databaseUrl === undefined ? {} : { url: options.databaseUrl }),
+  options.s3 === undefined ? filesystem({}) : s3(options.s3),
+  ffmpeg(options.ffmpeg ?? {}),
+  plates(options.plates ?? {}),
+  outboxMessenger({}),
+  ...(options.payments === "none"
+    ? []
+    : [typeof options.payments === "object" ? options.payments : sandboxPayments({})])
+]

@@ -1,0 +1,396 @@
+/**
+ * The main job over HTTP with everything real: a photograph and a film are sent, encoded, read, decided, paid and told. The payment rail loses every
+ * answer after it has paid.
+ */
+import { createHash } from "node:crypto"
+import { existsSync, readFileSync } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { ffmpeg } from "@mahalla/ffmpeg"
+import { plates } from "@mahalla/plates"
+import { sandboxPayments } from "@mahalla/sandbox-payments"
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
+import { makePlateClip } from "../../../../scripts/make-plate-clip.ts"
+import { type Client, follow, newKey, type SeenEvent, until, upload } from "./client.ts"
+import { type CityKit, openCityKit, report, reportBody } from "./cityKit.ts"
+import { expectProblem } from "./problem.ts"
+
+const photographs = fileURLToPath(new URL("../../../../../shared/data/plates-eu", import.meta.url))
+if (!existsSync(photographs)) throw new Error(`The photographs of cars are missing: ${photographs}`)
+
+let kit: CityKit
+let folder: string
+let citizen: Client & { readonly id: string }
+const phone = "+998903000001"
+let feed: Awaited<ReturnType<typeof follow>>
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mahalla-main-job-"))
+  kit = await openCityKit({
+    postgresUrl: inject("postgresUrl"),
+    encoder: ffmpeg({}),
+    detector: plates({ countries: ["EU"] }),
+    payments: sandboxPayments({ faults: { "lost-after": 1 }, timeout: 1_000 })
+  })
+  citizen = await kit.samarkand.citizen(phone)
+  feed = await follow(citizen, "0")
+})
+afterAll(async () => {
+  await feed?.stop()
+  await kit?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const stateOf = async (client: Client, path: string) => (await client.get(path)).body.state as string
+const inState = (client: Client, path: string, state: string, seconds = 120) =>
+  until(`${path} is ${state}`, async () => (await stateOf(client, path)) === state, seconds)
+const violationsOf = async (id: string): Promise<ReadonlyArray<Record<string, never>>> =>
+  (await kit.samarkand.staff.inspector.get(`/v1/cases?type=traffic-violation&parent=${id}`)).body.items
+const violationAt = (violation: { id: string }) => `/v1/cases/traffic-violation/${violation.id}`
+
+describe("a photograph", () => {
+  let path: string
+  let id: string
+  let original: string
+
+  test("is_sent_kept_and_reported_once", async () => {
+    const bytes = readFileSync(join(photographs, "eu8.jpg"))
+    const sent = await upload(citizen, bytes, "car.jpg")
+    expect(sent.answer.status).toBe(201)
+    original = sent.id
+    const kept = await citizen.get(`/v1/uploads/${original}`)
+    expect(kept.body).toMatchObject({ state: "stored", size: bytes.length, mediaType: "image/jpeg" })
+    expect(kept.body.sha256).toBe(createHash("sha256").update(bytes).digest("hex"))
+    expect(kept.body.receipt).toMatch(/^ey/)
+    const key = { "idempotency-key": newKey() }
+    const body = reportBody([original], { description: "It ran the red light" })
+    const answers = await Promise.all([1, 2, 3, 4].map(() => citizen.post("/v1/cases/traffic-report", body, key)))
+    const made = answers.filter((answer) => answer.status === 201)
+    for (const answer of answers.filter((one) => one.status !== 201))
+      expectProblem("while the first runs", answer, { status: 409, type: "in-progress" })
+    const again = await citizen.post("/v1/cases/traffic-report", body, key)
+    expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([201, "true"])
+    expect(new Set([...made, again].map((answer) => answer.body.id)).size).toBe(1)
+    id = again.body.id
+    path = `/v1/cases/traffic-report/${id}`
+    expect(again.headers.get("location")).toBe(`/t/samarkand${path}`)
+    expect(again.headers.get("etag")).toBe('"1"')
+    expect(
+      await kit.sql("select from mahalla.civic_case where tenant_id = $1 and type = 'traffic-report'", [
+        kit.samarkand.id
+      ])
+    ).toHaveLength(1)
+  })
+
+  test("is_read_by_the_detector_and_proposed_as_a_violation", async () => {
+    await inState(citizen, path, "in-review")
+    const { inspector } = kit.samarkand.staff
+    const { body } = await inspector.get(`/v1/reports/${id}/findings`)
+    expect(body.items[0]).toMatchObject({ kind: "plate", text: "WSQ3021", certain: true, attachmentId: original })
+    const violations = await violationsOf(id)
+    expect(violations.map((violation) => [violation["state"], violation["data"]!["plate"]])).toEqual([
+      ["proposed", "WSQ3021"]
+    ])
+    const files = (await inspector.get(`${path}/attachments`)).body.items as ReadonlyArray<Record<string, string>>
+    expect(files.map((file) => file["kind"]).toSorted((a, b) => (a! < b! ? -1 : 1))).toEqual(["image", "poster"])
+    // The copy that people see has lost what the camera wrote into the original; the original is sealed.
+    const poster = files.find((file) => file["kind"] === "poster")!
+    const content = await inspector.get(`/v1/attachments/${poster["id"]}/content`, { range: "bytes=0-1" })
+    expect([content.status, content.headers.get("content-range")]).toEqual([206, `bytes 0-1/${poster["size"]}`])
+    const sealed = `/v1/attachments/${original}/content`
+    expect((await inspector.get(sealed)).headers.get("content-type")).toBe("image/jpeg")
+    for (const reader of [citizen, kit.samarkand.staff.dispatcher])
+      expectProblem("the original", await reader.get(sealed), { status: 403, type: "forbidden" })
+  })
+
+  test("is_decided_by_one_inspector_at_a_time_on_what_they_saw", async () => {
+    const { dispatcher, inspector } = kit.samarkand.staff
+    const colleague = await kit.samarkand.staffMember(["inspector"])
+    const [violation] = await violationsOf(id)
+    const at = violationAt(violation as never)
+    const claims = await Promise.all([inspector, colleague, inspector].map((one) => one.post(`${at}/claim`, {})))
+    expect(claims.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([200, 200, 409])
+    const [holder, other] = claims[0]!.status === 200 ? [inspector, colleague] : [colleague, inspector]
+    expectProblem("while it is claimed", await other.post(`${at}/transitions/accept`, {}), {
+      status: 409,
+      type: "claimed"
+    })
+    expect((await holder.call("DELETE", `${at}/claim`)).status).toBe(204)
+    const seen = await inspector.get(at)
+    const assigned = await dispatcher.call("PUT", `${at}/assignee`, { body: { assigneeId: colleague.id } })
+    expect(assigned.body.assigneeId).toBe(colleague.id)
+    const stale = await inspector.post(`${at}/transitions/accept`, {}, { "if-match": seen.headers.get("etag")! })
+    expectProblem("a decision on what has changed", stale, { status: 412, type: "version-conflict" })
+    expect(await stateOf(inspector, at)).toBe("proposed")
+    const fresh = await inspector.get(at)
+    const headers = { "if-match": fresh.headers.get("etag")!, "idempotency-key": newKey() }
+    const decided = await inspector.post(`${at}/transitions/accept`, { note: "Clearly visible" }, headers)
+    expect([decided.status, decided.body.state]).toEqual([200, "accepted"])
+    expect(decided.body.data).toMatchObject({ fine: 68_000_000, reward: 10_200_000, note: "Clearly visible" })
+    const repeated = await inspector.post(`${at}/transitions/accept`, { note: "Clearly visible" }, headers)
+    expect([repeated.status, repeated.body.version]).toEqual([200, decided.body.version])
+    await inState(citizen, path, "decided")
+    // The owner sees the decision, not the note among staff.
+    expect((await citizen.get(at)).body.data).toMatchObject({ reward: 10_200_000 })
+    expect((await citizen.get(at)).body.data).not.toHaveProperty("note")
+  })
+
+  test("is_rewarded_once_though_the_answer_of_the_rail_was_lost", async () => {
+    const [violation] = await violationsOf(id)
+    const at = violationAt(violation as never)
+    const paid = await until("paid", async () => {
+      const { body } = await citizen.get("/v1/payouts")
+      return body.items[0]?.state === "succeeded" && body.items
+    })
+    expect(paid).toHaveLength(1)
+    expect(paid[0]).toMatchObject({ amount: "10200000", currency: "UZS", payee: "…01" })
+    const events = await kit.sql<{ type: string }>(
+      "select type from mahalla.event where tenant_id = $1 and type like 'payouts.%' and case_id = $2 order by id",
+      [kit.samarkand.id, (violation as never)["id"]]
+    )
+    expect(events.map((event) => event.type)).toEqual(["payouts.requested", "payouts.unknown", "payouts.succeeded"])
+    const transfers = await kit.sql<{ kind: string }>(
+      "select kind from mahalla.ledger_transfer where payout_id = $1 order by id",
+      [paid[0].id]
+    )
+    expect(transfers.map((transfer) => transfer.kind)).toEqual(["reserve", "post"])
+    await inState(citizen, at, "rewarded")
+    const accounts = (await kit.samarkand.staff.treasurer.get("/v1/accounts")).body.items as ReadonlyArray<
+      Record<string, string>
+    >
+    const balance = (kind: string) => accounts.find((account) => account["kind"] === kind)?.["balance"]
+    expect([balance("budget"), balance("clearing")]).toEqual([String(1_000_000_000_000n - 10_200_000n), "10200000"])
+    expect(accounts.every((account) => account["reserved"] === "0")).toBe(true)
+    const all = (await kit.samarkand.staff.treasurer.get("/v1/payouts")).body.items
+    expect(all.map((payout: { id: string }) => payout.id)).toEqual([paid[0].id])
+    const stranger = await kit.samarkand.citizen("+998903000002")
+    expect((await stranger.get("/v1/payouts")).body.items).toEqual([])
+    expectProblem("somebody else's payout", await stranger.get(`/v1/payouts/${paid[0].id}`), {
+      status: 404,
+      type: "not-found"
+    })
+  })
+
+  test("is_told_to_its_owner_step_by_step", async () => {
+    const texts = await until("the last message", async () => {
+      const { body } = await kit.samarkand.staff["municipality-admin"].get(
+        `/v1/outbox?to=${encodeURIComponent(phone)}&limit=200`
+      )
+      const all = body.items as ReadonlyArray<{ text: string; class: string }>
+      const notices = all.filter((message) => message.class === "notice").map((message) => message.text)
+      return notices.some((text) => text.includes("Mukofotlandi")) && notices
+    })
+    const { reference } = (await citizen.get(path)).body
+    expect(texts.filter((text) => text.includes(reference)).length).toBeGreaterThanOrEqual(4)
+    expect(texts.length).toBe(new Set(texts).size)
+  })
+
+  test("has_a_timeline_that_each_reader_sees_their_part_of", async () => {
+    const { inspector } = kit.samarkand.staff
+    expect((await inspector.post(`${path}/comments`, { text: "Thank you" })).status).toBe(201)
+    expect((await inspector.post(`${path}/comments`, { text: "Look again", visibility: "internal" })).status).toBe(201)
+    expect((await citizen.post(`${path}/comments`, { text: "You are welcome" })).status).toBe(201)
+    const texts = async (client: Client) =>
+      ((await client.get(`${path}/comments`)).body.items as ReadonlyArray<{ text: string }>).map(({ text }) => text)
+    expect(await texts(citizen)).toEqual(["Thank you", "You are welcome"])
+    expect(await texts(inspector)).toEqual(["Thank you", "Look again", "You are welcome"])
+    const line = async (client: Client) =>
+      ((await client.get(`${path}/timeline?limit=200`)).body.items as ReadonlyArray<Record<string, string>>).map(
+        ({ to, type }) => to ?? type
+      )
+    const own = await line(citizen)
+    expect(own.filter((step) => /^[a-z-]+$/.test(step!))).toEqual(["submitted", "processing", "in-review", "decided"])
+    expect(own.filter((step) => step === "case.commented")).toHaveLength(2)
+    expect((await line(inspector)).filter((step) => step === "case.commented")).toHaveLength(3)
+  })
+})
+
+describe("a film", () => {
+  test("is_read_frame_by_frame_and_ends_with_a_violation_for_each_plate", async () => {
+    const clip = await makePlateClip({
+      output: join(folder, "clip.mp4"),
+      seconds: 4,
+      names: ["eu8", "test_021"],
+      photographs
+    })
+    const { id: film } = await upload(citizen, readFileSync(clip.path), "clip.mp4", "video/mp4")
+    const made = await citizen.post("/v1/cases/traffic-report", reportBody([film]))
+    const path = `/v1/cases/traffic-report/${made.body.id}`
+    await inState(citizen, path, "in-review", 150)
+    const { inspector } = kit.samarkand.staff
+    const view = await inspector.get(path)
+    expect(view.body.data).not.toHaveProperty("mediaProblem")
+    const files = (await inspector.get(`${path}/attachments`)).body.items as ReadonlyArray<Record<string, string>>
+    const kinds = new Set(files.map((file) => file["kind"]))
+    expect([...kinds].toSorted((a, b) => (a! < b! ? -1 : 1))).toEqual(["frame", "poster", "standard", "video"])
+    const violations = await violationsOf(made.body.id)
+    const found = violations.map((violation) => String(violation["data"]!["plate"]))
+    expect(found.length).toBeGreaterThan(0)
+    // Never a guess: every plate that was proposed is one that was filmed.
+    for (const text of found) expect(clip.plates.map((plate) => plate.text)).toContain(text)
+    const frames = new Set(files.map((file) => file["id"]))
+    const { body } = await inspector.get(`/v1/reports/${made.body.id}/findings`)
+    for (const finding of body.items) {
+      expect(frames.has(finding.frameId)).toBe(true)
+      expect(finding.at).toBeGreaterThanOrEqual(0)
+      expect(finding.at).toBeLessThanOrEqual(clip.seconds)
+    }
+    const standard = files.find((file) => file["kind"] === "standard")!
+    const content = await citizen.get(`/v1/attachments/${standard["id"]}/content`, { range: "bytes=4-7" })
+    expect([content.status, content.text]).toEqual([206, "ftyp"])
+  }, 200_000)
+})
+
+describe("what else can happen to a report", () => {
+  const decideAll = async (id: string, transition: string, input: object) => {
+    for (const violation of await violationsOf(id)) {
+      const at = violationAt(violation as never)
+      const answer = await kit.samarkand.staff.inspector.post(`${at}/transitions/${transition}`, input)
+      expect([transition, answer.status]).toEqual([transition, 200])
+    }
+  }
+  const plateOf = { plate: "01A777AA" }
+  /** These pictures are none to ffmpeg: the report goes to the inspectors with a word about it. */
+  const reviewed = async (client: Client) => {
+    const { id } = await report(client)
+    const path = `/v1/cases/traffic-report/${id}`
+    await inState(kit.samarkand.staff.inspector, path, "in-review")
+    return { id, path }
+  }
+
+  test("media_that_cannot_be_read_go_to_the_inspector_with_a_word_about_it", async () => {
+    const { path } = await reviewed(citizen)
+    expect((await kit.samarkand.staff.inspector.get(path)).body.data.mediaProblem).toMatch(/^photo\.jpg: /)
+  })
+
+  test("rejected_appealed_and_decided_the_other_way", async () => {
+    const { id, path } = await reviewed(citizen)
+    await decideAll(id, "reject", { reason: "The light was green" })
+    await inState(citizen, path, "decided")
+    const appeal = await citizen.post(`${path}/transitions/appeal`, { reason: "It was not: see second three" })
+    expect([appeal.status, appeal.body.state]).toEqual([200, "in-review"])
+    expect((await violationsOf(id)).map((violation) => violation["state"])).toEqual(["proposed"])
+    await decideAll(id, "accept", plateOf)
+    await inState(citizen, path, "decided")
+    await until("paid", async () => {
+      const { body } = await citizen.get("/v1/payouts")
+      return body.items[0]?.state === "succeeded" && body.items.length === 2
+    })
+  })
+
+  test("withdrawn_while_nothing_is_accepted_and_not_afterwards", async () => {
+    const first = await reviewed(citizen)
+    const withdrawn = await citizen.post(`${first.path}/transitions/withdraw`)
+    expect([withdrawn.status, withdrawn.body.state, withdrawn.body.phase]).toEqual([200, "withdrawn", "closed"])
+    expectProblem("twice", await citizen.post(`${first.path}/transitions/withdraw`), {
+      status: 409,
+      type: "wrong-state"
+    })
+    const second = await reviewed(citizen)
+    const { inspector } = kit.samarkand.staff
+    const added = await inspector.post(`${second.path}/transitions/add-violation`, {
+      offence: "parking",
+      plate: "01B111BB"
+    })
+    expect(added.status).toBe(200)
+    const [one, two] = await violationsOf(second.id)
+    await inspector.post(`${violationAt(one as never)}/transitions/accept`, plateOf)
+    expectProblem("after an acceptance", await citizen.post(`${second.path}/transitions/withdraw`), {
+      status: 422,
+      type: "refused"
+    })
+    await inspector.post(`${violationAt(two as never)}/transitions/reject`, { reason: "Not this one" })
+    await inState(citizen, second.path, "decided")
+  })
+
+  test("anonymous_and_therefore_without_a_reward", async () => {
+    const { visitor } = kit.samarkand
+    const { answer, id: file } = await upload(visitor, readFileSync(join(photographs, "test_021.jpg")), "a.jpg")
+    expect(answer.status).toBe(201)
+    expectProblem(
+      "without the secret",
+      await visitor.post("/v1/cases/traffic-report", reportBody([file.split(".")[0]!])),
+      {
+        status: 400,
+        type: "invalid-input",
+        pointers: ["/attachments/0"]
+      }
+    )
+    const made = await visitor.post("/v1/cases/traffic-report", reportBody([file]))
+    expect(made.status).toBe(201)
+    const path = `/v1/cases/traffic-report/${made.body.id}`
+    const { inspector } = kit.samarkand.staff
+    await inState(inspector, path, "in-review")
+    expect((await inspector.get(path)).body.ownerId).toBeNull()
+    await decideAll(made.body.id, "accept", plateOf)
+    await inState(inspector, path, "decided")
+    const [violation] = await violationsOf(made.body.id)
+    expect(violation!["data"]).toMatchObject({ reward: 0 })
+    const payouts = await kit.sql("select from mahalla.payout where case_id = $1", [(violation as never)["id"]])
+    expect(payouts).toHaveLength(0)
+    expectProblem("nobody reads it", await visitor.get(path), { status: 404, type: "not-found" })
+  })
+
+  test("told_twice_and_merged_into_one_with_all_its_evidence", async () => {
+    const second = await kit.samarkand.citizen("+998903000003")
+    const [one, two] = [await reviewed(citizen), await reviewed(second)]
+    const { inspector } = kit.samarkand.staff
+    const suggested = await inspector.get(`${two.path}/duplicates`)
+    expect(suggested.body.items.map((item: { case: { id: string } }) => item.case.id)).toContain(one.id)
+    expect((await citizen.get(`${one.path}/duplicates`)).status).toBe(403)
+    const merged = await inspector.post(`${two.path}/merge`, { into: one.id })
+    expect([merged.status, await stateOf(second, two.path)]).toEqual([204, "merged"])
+    const files = (await inspector.get(`${one.path}/attachments`)).body.items as ReadonlyArray<Record<string, string>>
+    expect(files.filter((file) => file["role"] === "original")).toHaveLength(2)
+    const hearers = await kit.sql<{ principal_id: string }>(
+      "select principal_id from mahalla.case_subscriber where case_id = $1",
+      [one.id]
+    )
+    expect(hearers.map((row) => row.principal_id)).toEqual([second.id])
+    const links = (await inspector.get(`${two.path}/links`)).body.items as ReadonlyArray<{ kind: string }>
+    expect(links.map((link) => link.kind)).toContain("duplicate-of")
+    const again = await inspector.get(`${one.path}/duplicates`)
+    expect(again.body.items.map((item: { case: { id: string } }) => item.case.id)).not.toContain(two.id)
+  })
+
+  test("of_an_offence_whose_fine_changes_keeps_the_fine_it_was_decided_with", async () => {
+    const { "municipality-admin": admin, inspector } = kit.samarkand.staff
+    const catalogue = (await citizen.get("/v1/offences")).body.items as ReadonlyArray<Record<string, unknown>>
+    const parking = catalogue.find((offence) => offence["code"] === "parking")!
+    const { id } = await report(citizen, { offence: "parking", plate: "01C222CC" })
+    await inState(inspector, `/v1/cases/traffic-report/${id}`, "in-review")
+    await decideAll(id, "accept", {})
+    const changed = await admin.call("PUT", "/v1/offences/parking", { body: { ...parking, fine: 99 } })
+    expect([changed.status, changed.body.fine]).toEqual([200, 99])
+    const [violation] = await violationsOf(id)
+    expect(violation!["data"]).toMatchObject({ fine: 10_000_000, reward: 0 })
+    expect((await inspector.call("PUT", "/v1/offences/parking", { body: parking })).status).toBe(403)
+  })
+})
+
+describe("the live feed", () => {
+  test("goes_on_where_a_lost_connection_left_off", async () => {
+    const before = feed.seen.length
+    expect(before).toBeGreaterThan(10)
+    const cut = feed.seen[Math.floor(before / 2)]!
+    const again = await follow(citizen, cut.id)
+    const { id } = await report(citizen)
+    const isNew = (event: SeenEvent) => event.data.case?.id === id && event.event === "traffic-report.in-review"
+    await until("both feeds hear of it", async () => feed.seen.some(isNew) && again.seen.some(isNew))
+    const last = feed.seen.find(isNew)!
+    const upTo = (events: ReadonlyArray<SeenEvent>) =>
+      events
+        .filter((event) => BigInt(event.id) > BigInt(cut.id) && BigInt(event.id) <= BigInt(last.id))
+        .map((event) => event.id)
+    expect(upTo(again.seen)).toEqual(upTo(feed.seen))
+    expect(new Set(feed.seen.map((event) => event.id)).size).toBe(feed.seen.length)
+    const positions = feed.seen.map((event) => BigInt(event.id))
+    expect(positions).toEqual(positions.toSorted((a, b) => (a < b ? -1 : 1)))
+    await again.stop()
+    // A citizen hears of their own cases only.
+    const own = new Set((await citizen.get("/v1/cases?limit=200")).body.items.map((one: { id: string }) => one.id))
+    expect(feed.seen.filter((event) => !own.has(event.data.case?.id))).toEqual([])
+  })
+})

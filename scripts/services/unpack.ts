@@ -1,0 +1,69 @@
+/**
+ * Debian packages unpacked into a folder of an ordinary user, with wrappers in `bin` that make their programs run from there.
+ */
+import { chmod, mkdir, open, readdir, writeFile } from "node:fs/promises"
+import { basename, join, relative } from "node:path"
+import { run } from "./run.ts"
+
+/** The system's own loader belongs to its own C library: another version of it would not start. */
+const keepOfSystem = /^(libc6|libc-bin|libc-dev-bin|base-files)_/
+
+const folders = async (root: string): Promise<ReadonlyArray<string>> => {
+  const entries = await readdir(root, { withFileTypes: true, recursive: true }).catch(() => [])
+  const libraries = entries.filter((entry) => /\.so(\.|$)/.test(entry.name)).map((entry) => entry.parentPath)
+  return [...new Set(libraries)].sort((a, b) => a.length - b.length)
+}
+
+const firstLine = async (path: string): Promise<string> => {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(128), 0, 128, 0)
+    return buffer.subarray(0, bytesRead).toString("latin1").split("\n")[0] ?? ""
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * `exec` keeps the process id, so signals reach the program itself. A script names its interpreter by an absolute path: the one that was
+ * unpacked goes first, then the system's own.
+ */
+const wrapper = (program: string, interpreter: string | undefined, libraries: ReadonlyArray<string>) => `#!/bin/sh
+root=$(CDPATH= cd -- "\${0%/*}/.." && pwd)
+LD_LIBRARY_PATH=${libraries.map((folder) => `$root/${folder}`).join(":")}\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+PATH=$root/usr/bin:$root/usr/sbin:$PATH
+PYTHONPATH=$root/usr/lib/python3/dist-packages
+export LD_LIBRARY_PATH PATH PYTHONPATH
+[ ! -e "$root/usr/bin/python3" ] || export PYTHONHOME="$root/usr"
+${
+  interpreter === undefined
+    ? `exec "$root/${program}" "$@"`
+    : `[ -e "$root${interpreter}" ] && exec "$root${interpreter}" "$root/${program}" "$@"
+exec ${interpreter} "$root/${program}" "$@"`
+}
+`
+
+export const unpack = async (
+  archives: ReadonlyArray<string>,
+  tree: string,
+  programs: ReadonlyArray<string>
+): Promise<void> => {
+  await mkdir(join(tree, "bin"), { recursive: true })
+  for (const archive of archives)
+    if (!keepOfSystem.test(basename(archive))) await run("dpkg-deb", ["--extract", archive, tree])
+  const libraries = [...(await folders(join(tree, "usr", "lib"))), ...(await folders(join(tree, "lib")))].map(
+    (folder) => relative(tree, folder)
+  )
+  for (const program of programs) {
+    for (const folder of ["usr/bin", "usr/sbin", "bin", "sbin"]) {
+      const candidate = `${folder}/${program}`
+      const line = await firstLine(join(tree, candidate)).catch(() => undefined)
+      if (line === undefined) continue
+      const interpreter = line.startsWith("#!") ? line.slice(2).trim().split(/\s+/)[0] : undefined
+      const file = join(tree, "bin", program)
+      await writeFile(file, wrapper(candidate, interpreter, libraries))
+      await chmod(file, 0o755)
+      break
+    }
+  }
+}
