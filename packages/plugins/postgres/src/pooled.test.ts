@@ -8,7 +8,7 @@ import { afterAll, describe, it } from "vitest"
 import { layerEventBus } from "./PostgresEventBus.ts"
 import { layerQueue } from "./PostgresQueue.ts"
 import { database } from "./test/database.ts"
-import { lacksPooler, pooled } from "./test/pooler.ts"
+import { pooled } from "./test/pooler.ts"
 
 const scope = Effect.runSync(Scope.make())
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -19,8 +19,8 @@ const host = Layer.effect(
   HostDatabase,
   Effect.map(platform, (url) => ({ platform: url, listen: database.host.listen, pooled: true }))
 )
-const name = `postgres behind PgBouncer${lacksPooler === undefined ? "" : `, left out: ${lacksPooler}`}`
-const runner = { describe: lacksPooler === undefined ? describe : describe.skip, it }
+const runner = { describe, it }
+const name = "postgres behind PgBouncer"
 
 queueSuite.run(runner, { name, layer: Layer.provide(layerQueue(), host) })
 eventBusSuite.run(runner, { name, layer: Layer.provide(layerEventBus, host) })

@@ -1,20 +1,15 @@
 /** A PgBouncer in transaction mode before a test's database. */
 import { spawn } from "node:child_process"
-import { existsSync } from "node:fs"
 import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { delimiter, join } from "node:path"
+import { join } from "node:path"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { ensureProgram } from "../../../../../scripts/services/debian.ts"
 
-const program = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin"]
-  .map((folder) => join(folder, "pgbouncer"))
-  .find((path) => existsSync(path))
-
-export const lacksPooler =
-  program === undefined ? "there is no pgbouncer (on Debian: apt install pgbouncer)" : undefined
+const program = await ensureProgram("pgbouncer")
 
 const freePort = () =>
   new Promise<number>((resolve) => {
@@ -54,9 +49,7 @@ export const pooled = (direct: Redacted.Redacted<string>) =>
       (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
     )
     yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(program ?? "pgbouncer", [join(folder, "ini")], { ...account, stdio: "ignore", cwd: "/" })
-      ),
+      Effect.sync(() => spawn(program, [join(folder, "ini")], { ...account, stdio: "ignore", cwd: "/" })),
       (pooler) =>
         Effect.callback<void>((resume) => {
           pooler.once("exit", () => resume(Effect.void))
