@@ -26,6 +26,7 @@ const pothole: CaseTypeDefinition = {
     }
   },
   place: "optional",
+  placeVisibility: "public",
   anonymous: true,
   public: true,
   attachments: { min: 0, max: 3 },
@@ -63,8 +64,18 @@ const matter: CaseTypeDefinition = {
   duplicates: { within: 100, during: 86_400, at: "happenedAt" }
 }
 
-const types = makeCaseTypes([pothole, matter].map((definition) => defineCaseType({ definition })))
-export const definitions = { pothole, matter }
+/** Everybody may know of one, not of where it is. */
+const shelter: CaseTypeDefinition = {
+  ...pothole,
+  id: "shelter",
+  title: { en: "Shelter" },
+  placeVisibility: "owner",
+  transitions: {},
+  search: ["text"]
+}
+
+const types = makeCaseTypes([pothole, matter, shelter].map((definition) => defineCaseType({ definition })))
+export const definitions = { pothole, matter, shelter }
 
 /** The kernel with the two types stored. */
 export const caseRooms = (postgresUrl: string) =>

@@ -92,6 +92,8 @@ export interface CaseTypeDefinition {
   readonly title: LocalizedText
   readonly data: ObjectSchema
   readonly place: "none" | "optional" | "required"
+  /** Who sees the exact place; the territory is for whoever sees the case. Default `owner`. */
+  readonly placeVisibility?: Visibility
   /** Whether visitors without an account may create one. */
   readonly anonymous: boolean
   /** Whether anybody may list its cases, seeing public fields only. */

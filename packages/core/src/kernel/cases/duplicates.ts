@@ -3,12 +3,12 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { canonical } from "../canonical.ts"
 import { TenantTx } from "../db/Database.ts"
-import type { CaseTypeDefinition } from "./CaseType.ts"
+import type { CaseTypeDefinition, Visibility } from "./CaseType.ts"
 import { boxAround, coveringRanges, distanceBetween } from "./geo.ts"
 import type { Place } from "./model.ts"
 import { caseColumns, type CaseRow, recordOf } from "./record.ts"
 import { CaseTypes } from "./registry.ts"
-import { audienceOf, type CaseView, isVisible, viewOf } from "./view.ts"
+import { audienceOf, type CaseView, fieldVisibility, isVisible, placeVisibility, sees, viewOf } from "./view.ts"
 
 export interface Suggestion {
   readonly case: CaseView
@@ -32,6 +32,17 @@ const momentOf = (
 }
 
 const present = (value: unknown) => value !== undefined && value !== null
+
+/** A suggestion tells that place and fields agree: only to those who see them. */
+const seesWhatAgrees = (
+  definition: CaseTypeDefinition,
+  data: Readonly<Record<string, unknown>>,
+  audience: Visibility
+): boolean =>
+  sees(audience, placeVisibility(definition)) &&
+  (definition.duplicates?.same ?? []).every(
+    (field) => !present(data[field]) || sees(audience, fieldVisibility(definition, field))
+  )
 
 /**
  * Up to 20 cases of a type that the actor may know of, that are near in place and time and agree in the fields the definition names,
@@ -85,8 +96,13 @@ export const findDuplicates = Effect.fn("findDuplicates")(function* (draft: {
   for (const { distance, record, seconds } of near) {
     if (found.length === most) break
     if (!(yield* isVisible(record, definition))) continue
-    const view = viewOf(record, definition, yield* audienceOf(record))
-    found.push({ case: view, distance: Math.round(distance), seconds: Math.round(seconds) })
+    const audience = yield* audienceOf(record)
+    if (!seesWhatAgrees(definition, draft.data, audience)) continue
+    found.push({
+      case: viewOf(record, definition, audience),
+      distance: Math.round(distance),
+      seconds: Math.round(seconds)
+    })
   }
   return found
 })

@@ -1,13 +1,18 @@
 import * as Effect from "effect/Effect"
 import { assert, layer } from "@effect/vitest"
 import { inject } from "vitest"
-import { as, caseRooms, city } from "../../test/caseRooms.ts"
+import { as, caseRooms, city, definitions } from "../../test/caseRooms.ts"
 import { newId } from "../ids.ts"
 import type { Principal } from "../policy/Principal.ts"
+import { findDuplicates } from "./duplicates.ts"
 import { type CaseFilter, listCases } from "./list.ts"
+import type { CaseRecord } from "./model.ts"
 import { transitionCase } from "./transition.ts"
+import { audienceOf, viewOf } from "./view.ts"
 
 const ids = (found: { readonly items: ReadonlyArray<{ readonly id: string }> }) => found.items.map((item) => item.id)
+const viewFor = (actor: Principal, record: CaseRecord) =>
+  as(actor)(Effect.map(audienceOf(record), (audience) => viewOf(record, definitions.shelter, audience)))
 const list = (actor: Principal, filter: CaseFilter = {}, page: { cursor?: string; limit?: number } = {}) =>
   as(actor)(listCases(filter, page))
 
@@ -115,6 +120,28 @@ layer(caseRooms(inject("postgresUrl")), { excludeTestServices: true })("lists", 
       const page = yield* list(neighbour, { type: ["matter"] }, { limit: 5 })
       assert.deepStrictEqual([ids(page), page.cursor], [[mine.id], undefined])
       assert.strictEqual((yield* list(owner, { type: ["matter"] }, { limit: 5 })).items.length, 5)
+    })
+  )
+
+  it.effect("find_nothing_by_a_place_or_a_word_that_the_asker_does_not_see", () =>
+    Effect.gen(function* () {
+      const { create, inspector, neighbour, owner, visitor } = yield* city
+      const place = { longitude: 69.24, latitude: 41.3 }
+      const { id } = yield* create({ type: "shelter", data: { kind: "house", text: "behind the mill" }, place })
+      const bbox = { west: 69.2, south: 41.2, east: 69.3, north: 41.4 }
+      const draft = { type: "shelter", data: { kind: "house" }, place }
+      for (const [actor, sees] of [
+        [inspector, true],
+        [owner, true],
+        [neighbour, false],
+        [visitor, false]
+      ] as const) {
+        const listed = (yield* list(actor, { type: ["shelter"] })).items[0]!
+        assert.deepStrictEqual([listed.id, (yield* viewFor(actor, listed)).place], [id, sees ? place : null])
+        assert.deepStrictEqual(ids(yield* list(actor, { bbox })), sees ? [id] : [])
+        assert.deepStrictEqual(ids(yield* list(actor, { q: "mill" })), sees ? [id] : [])
+        assert.strictEqual((yield* as(actor)(findDuplicates(draft))).length, sees ? 1 : 0)
+      }
     })
   )
 })

@@ -11,6 +11,8 @@ import { type BoundingBox, coveringRanges } from "./geo.ts"
 import { InvalidInput } from "./model.ts"
 import { caseColumns, type CaseRow, recordOf } from "./record.ts"
 import { CaseTypes } from "./registry.ts"
+import type { CaseTypeDefinition } from "./CaseType.ts"
+import { fieldVisibility, placeVisibility } from "./view.ts"
 
 export interface CaseFilter {
   readonly type?: ReadonlyArray<string> | undefined
@@ -34,8 +36,13 @@ export interface PageRequest {
   readonly limit?: number | undefined
 }
 
+/** Whether the filter asks for what the public does not see: being found, or not, would tell it. */
+const asksForHidden = (definition: CaseTypeDefinition, filter: CaseFilter) =>
+  (filter.bbox !== undefined && placeVisibility(definition) !== "public") ||
+  (filter.q !== undefined && (definition.search ?? []).some((field) => fieldVisibility(definition, field) !== "public"))
+
 /** Which rows the actor may see at all, type by type. */
-const visibleRows = Effect.fnUntraced(function* (wanted: ReadonlyArray<string> | undefined) {
+const visibleRows = Effect.fnUntraced(function* (filter: CaseFilter) {
   const actor = yield* Actor
   const { roles } = yield* Policy
   const { sql } = yield* TenantTx
@@ -44,8 +51,9 @@ const visibleRows = Effect.fnUntraced(function* (wanted: ReadonlyArray<string> |
   const everything: Array<string> = []
   const parts: Array<Fragment> = []
   for (const { definition } of (yield* CaseTypes).all) {
-    if (wanted !== undefined && !wanted.includes(definition.id)) continue
-    const where = definition.public ? "all" : territoriesOf(roles, actor, `${definition.id}.read`, now)
+    if (filter.type !== undefined && !filter.type.includes(definition.id)) continue
+    const open = definition.public && !asksForHidden(definition, filter)
+    const where = open ? "all" : territoriesOf(roles, actor, `${definition.id}.read`, now)
     if (where === "all") everything.push(definition.id)
     else if (where.length > 0) parts.push(sql`(c.type = ${definition.id} and t.path && ${where}::uuid[])`)
   }
@@ -75,7 +83,7 @@ export const listCases = Effect.fn("listCases")(function* (filter: CaseFilter, p
       issues: [{ pointer: "/cursor", detail: "This is not a cursor of this list; begin without one." }]
     })
   }
-  const where: Array<Fragment> = [sql`c.tenant_id = ${tenantId}`, yield* visibleRows(filter.type)]
+  const where: Array<Fragment> = [sql`c.tenant_id = ${tenantId}`, yield* visibleRows(filter)]
   if (filter.type !== undefined)
     where.push(filter.type.length === 1 ? sql`c.type = ${filter.type[0]!}` : sql`c.type = any (${filter.type})`)
   if (filter.state !== undefined)

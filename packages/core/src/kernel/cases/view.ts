@@ -14,7 +14,13 @@ import { type CaseRecord, NotFound, type Place } from "./model.ts"
 export type Audience = Visibility
 
 const rank = { public: 0, owner: 1, staff: 2 } as const
-const sees = (audience: Audience, visibility: Visibility) => rank[audience] >= rank[visibility]
+export const sees = (audience: Audience, visibility: Visibility) => rank[audience] >= rank[visibility]
+
+export const placeVisibility = (definition: CaseTypeDefinition): Visibility => definition.placeVisibility ?? "owner"
+
+/** Of a field at the top of a case's data. */
+export const fieldVisibility = (definition: CaseTypeDefinition, field: string): Visibility =>
+  definition.data.properties[field]?.visibility ?? "owner"
 
 /** A case as plain JSON. */
 export interface CaseView {
@@ -24,6 +30,7 @@ export interface CaseView {
   readonly state: string
   readonly phase: CaseRecord["phase"]
   readonly data: Readonly<Record<string, unknown>>
+  /** Null too where the audience may not see it. */
   readonly place: Place | null
   readonly territoryId: string | null
   readonly version: number
@@ -82,7 +89,7 @@ export const viewOf = (record: CaseRecord, definition: CaseTypeDefinition, audie
   state: record.state,
   phase: record.phase,
   data: visibleFields(definition.data, record.data, audience),
-  place: record.place,
+  place: sees(audience, placeVisibility(definition)) ? record.place : null,
   territoryId: record.territoryId,
   version: record.version,
   createdAt: record.createdAt.toISOString(),
