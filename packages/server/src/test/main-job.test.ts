@@ -3,7 +3,7 @@
  * answer after it has paid.
  */
 import { createHash } from "node:crypto"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -48,6 +48,24 @@ const inState = (client: Client, path: string, state: string, seconds = 120) =>
   until(`${path} is ${state}`, async () => (await stateOf(client, path)) === state, seconds)
 const violationsOf = async (id: string): Promise<ReadonlyArray<Record<string, never>>> =>
   (await kit.samarkand.staff.inspector.get(`/v1/cases?type=traffic-violation&parent=${id}`)).body.items
+/** The processes below this one that write a copy of a film. */
+const encoders = () =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => read(pid, "cmdline").includes("file:copy.mp4") && isBelow(pid))
+const isBelow = (pid: number): boolean => {
+  const parent = Number(/\) \S+ (\d+)/.exec(read(pid, "stat"))?.[1] ?? 0)
+  return parent === process.pid || (parent > 1 && isBelow(parent))
+}
+const read = (pid: number, file: string) => {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8")
+  } catch {
+    // It has ended meanwhile.
+    return ""
+  }
+}
 const violationAt = (violation: { id: string }) => `/v1/cases/traffic-violation/${violation.id}`
 
 describe("a photograph", () => {
@@ -241,6 +259,30 @@ describe("a film", () => {
     const content = await citizen.get(`/v1/attachments/${standard["id"]}/content`, { range: "bytes=4-7" })
     expect([content.status, content.text]).toEqual([206, "ftyp"])
   }, 200_000)
+
+  test.skipIf(process.platform !== "linux")(
+    "is_encoded_though_ffmpeg_is_killed_in_the_middle",
+    async () => {
+      const clip = await makePlateClip({ output: join(folder, "long.mp4"), seconds: 20, names: ["eu8"], photographs })
+      const { id: film } = await upload(citizen, readFileSync(clip.path), "long.mp4", "video/mp4")
+      const made = await citizen.post("/v1/cases/traffic-report", reportBody([film]))
+      const victim = await until("ffmpeg making the copy", async () => encoders()[0], 60)
+      process.kill(victim, "SIGKILL")
+      await until("the try counted", async () => {
+        const rows = await kit.sql(
+          "select from mahalla.job where topic = 'reports.process' and body ->> 'caseId' = $1 and last_error is not null",
+          [made.body.id]
+        )
+        return rows.length > 0
+      })
+      const path = `/v1/cases/traffic-report/${made.body.id}`
+      await inState(citizen, path, "in-review", 150)
+      expect((await citizen.get(path)).body.data).not.toHaveProperty("mediaProblem")
+      const files = (await citizen.get(`${path}/attachments`)).body.items as ReadonlyArray<Record<string, string>>
+      expect(files.filter(({ kind }) => kind === "standard")).toHaveLength(1)
+    },
+    200_000
+  )
 })
 
 describe("what else can happen to a report", () => {
