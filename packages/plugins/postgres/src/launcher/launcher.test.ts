@@ -332,6 +332,8 @@ describe("the embedded PostgreSQL", () => {
       } else {
         const found = yield* findBinaries(parent, Effect.succeed(join(sealed, "native")))
         assert.isTrue(found.postgres.startsWith(join(parent, "postgres-18")))
+        // Its owner could not remove it otherwise.
+        yield* Effect.promise(() => chmod(join(sealed, "native", "lib"), 0o755))
       }
     })
   )
