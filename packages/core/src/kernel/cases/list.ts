@@ -41,26 +41,37 @@ const asksForHidden = (definition: CaseTypeDefinition, filter: CaseFilter) =>
   (filter.bbox !== undefined && placeVisibility(definition) !== "public") ||
   (filter.q !== undefined && (definition.search ?? []).some((field) => fieldVisibility(definition, field) !== "public"))
 
+/** A part of what the actor may see: `where` finds it, `territories` (and all below them) bound it. */
+interface VisiblePart {
+  readonly where: Fragment
+  readonly territories?: ReadonlyArray<string>
+}
+
 /** Which rows the actor may see at all, type by type. */
-const visibleRows = Effect.fnUntraced(function* (filter: CaseFilter) {
+const visibleParts = Effect.fnUntraced(function* (filter: CaseFilter) {
   const actor = yield* Actor
   const { roles } = yield* Policy
   const { sql } = yield* TenantTx
   const now = yield* Clock.currentTimeMillis
-  const known = (yield* CaseTypes).all.map((type) => type.definition.id)
+  const wanted = (yield* CaseTypes).all
+    .map(({ definition }) => definition)
+    .filter(({ id }) => filter.type === undefined || filter.type.includes(id))
   const everything: Array<string> = []
-  const parts: Array<Fragment> = []
-  for (const { definition } of (yield* CaseTypes).all) {
-    if (filter.type !== undefined && !filter.type.includes(definition.id)) continue
+  const parts: Array<VisiblePart> = []
+  for (const definition of wanted) {
     const open = definition.public && !asksForHidden(definition, filter)
-    const where = open ? "all" : territoriesOf(roles, actor, `${definition.id}.read`, now)
-    if (where === "all") everything.push(definition.id)
-    else if (where.length > 0) parts.push(sql`(c.type = ${definition.id} and t.path && ${where}::uuid[])`)
+    const territories = open ? "all" : territoriesOf(roles, actor, `${definition.id}.read`, now)
+    if (territories === "all") everything.push(definition.id)
+    else if (territories.length > 0) parts.push({ where: sql`c.type = ${definition.id}`, territories })
   }
   if (everything.length > 0)
-    parts.push(everything.length === 1 ? sql`c.type = ${everything[0]!}` : sql`c.type = any (${everything})`)
-  if (actor.id !== null) parts.push(sql`(c.owner_id = ${actor.id} and c.type = any (${known}))`)
-  return parts.length === 0 ? sql`false` : sql.or(parts)
+    parts.push({
+      where: everything.length === 1 ? sql`c.type = ${everything[0]!}` : sql`c.type = any (${everything})`
+    })
+  // Their own, where those are not among the others anyway.
+  if (actor.id !== null && everything.length < wanted.length)
+    parts.push({ where: sql`(c.owner_id = ${actor.id} and c.type = any (${wanted.map(({ id }) => id)}))` })
+  return parts
 })
 
 /** A box of a district's size, about 15 km square: its cases are fewer than those with a common word, and are read for it. */
@@ -83,7 +94,8 @@ export const listCases = Effect.fn("listCases")(function* (filter: CaseFilter, p
       issues: [{ pointer: "/cursor", detail: "This is not a cursor of this list; begin without one." }]
     })
   }
-  const where: Array<Fragment> = [sql`c.tenant_id = ${tenantId}`, yield* visibleRows(filter)]
+  const visible = yield* visibleParts(filter)
+  const where: Array<Fragment> = [sql`c.tenant_id = ${tenantId}`]
   if (filter.type !== undefined)
     where.push(filter.type.length === 1 ? sql`c.type = ${filter.type[0]!}` : sql`c.type = any (${filter.type})`)
   if (filter.state !== undefined)
@@ -112,11 +124,36 @@ export const listCases = Effect.fn("listCases")(function* (filter: CaseFilter, p
         : sql`(c.longitude >= ${west} or c.longitude <= ${east})`
     )
   }
-  const select = (these: Fragment) => sql<CaseRow>`
+  const columns = sql`
     select ${sql.literal(caseColumns)} from mahalla.civic_case c
-    left join mahalla.territory t on t.tenant_id = c.tenant_id and t.id = c.territory_id
-    where ${sql.and([...where, these])}
-    order by c.id desc limit ${limit + 1}`
+    left join mahalla.territory t on t.tenant_id = c.tenant_id and t.id = c.territory_id`
+  const newest = sql`order by c.id desc limit ${limit + 1}`
+  /** Those among a few. */
+  const select = (these: Fragment) => {
+    const seen = visible.map(({ territories, where: part }) =>
+      territories === undefined ? part : sql`(${part} and t.path && ${territories}::uuid[])`
+    )
+    return sql<CaseRow>`${columns} where ${sql.and([...where, seen.length === 0 ? sql`false` : sql.or(seen), these])} ${newest}`
+  }
+  /** Those among all: each part, and each territory in it, gives its newest by an index of its own, and the newest of these are it. */
+  const selectNewest = (these: Fragment) => {
+    const [only] = visible
+    if (only === undefined) return Effect.succeed<ReadonlyArray<CaseRow>>([])
+    if (visible.length === 1 && only.territories === undefined) return select(these)
+    const parts = visible.map(({ territories, where: part }) => {
+      const found = (and: Fragment) =>
+        sql`(select c.id from mahalla.civic_case c where ${sql.and([...where, part, these, and])} ${newest})`
+      return territories === undefined
+        ? found(sql`true`)
+        : sql`(select found.id from mahalla.territory a cross join lateral ${found(sql`c.territory_id = a.id`)} found
+               where a.tenant_id = ${tenantId} and a.path && ${territories}::uuid[])`
+    })
+    const [first, ...others] = parts
+    const ids = others.reduce((all, part) => sql`${all} union ${part}`, first!)
+    return sql<CaseRow>`
+      with found as materialized (select id from (${ids}) candidates order by id desc limit ${limit + 1})
+      ${columns} where c.tenant_id = ${tenantId} and c.id in (select id from found) order by c.id desc`
+  }
   const pageOf = (rows: ReadonlyArray<CaseRow>, searchedTo?: string) => {
     const items = rows.slice(0, limit).map(recordOf)
     const cursor = rows.length > limit ? items.at(-1)!.id : searchedTo
@@ -127,7 +164,8 @@ export const listCases = Effect.fn("listCases")(function* (filter: CaseFilter, p
     where.push(sql`c.search @@ websearch_to_tsquery('simple', ${q})`)
     q = undefined
   }
-  if (q === undefined) return pageOf(yield* select(page.cursor === undefined ? sql`true` : sql`c.id < ${page.cursor}`))
+  if (q === undefined)
+    return pageOf(yield* selectNewest(page.cursor === undefined ? sql`true` : sql`c.id < ${page.cursor}`))
   const rows: Array<CaseRow> = []
   let searchedTo = page.cursor
   for (const turn of searchTurns) {
