@@ -16,7 +16,7 @@ import { demand, demandEverywhere, may } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import type { Payout } from "./model.ts"
 import { settlePayout } from "./jobs.ts"
-import { fundBudget } from "./rewards.ts"
+import { fundBudget, retryPayout } from "./rewards.ts"
 import { listPayouts, loadPayout } from "./sql.ts"
 
 /** Minor units as text: sums outgrow the numbers of some languages. */
@@ -73,6 +73,12 @@ export const PayoutsApi = cityApi("payouts")
             reason: Schema.String.check(Schema.isMinLength(3), Schema.isMaxLength(500))
           }),
           success: PayoutView
+        })
+      )
+      .add(
+        HttpApiEndpoint.post("retryPayout", "/payouts/:id/retry", {
+          params: { id: Id },
+          success: PayoutView.pipe(HttpApiSchema.status(201))
         })
       )
       .add(
@@ -160,6 +166,19 @@ const handlers = HttpApiBuilder.group(PayoutsApi, "payouts", (group) =>
               : { state: "failed", code: "by-hand", message: payload.reason }
           )
           return viewOf((yield* loadPayout(payout.id))!)
+        })
+      )
+    )
+    .handle("retryPayout", ({ params }) =>
+      inTenant(
+        Effect.gen(function* () {
+          yield* demandEverywhere("payout.settle")
+          const payout = yield* loadPayout(params.id, true)
+          if (payout === undefined) return yield* new NotFound({ what: "payout", id: params.id })
+          const again = Effect.gen(function* () {
+            return { status: 201, body: viewOf((yield* loadPayout(yield* retryPayout(payout)))!) }
+          })
+          return (yield* once(`payouts/${payout.id}/retry`, {}, again)).body
         })
       )
     )

@@ -50,6 +50,8 @@ export interface Payout {
   readonly caseId: string
   /** What was decided to be paid for, as `share-of-fine`: one payout per case and rule. */
   readonly rule: string
+  /** Counts up each time a failed one is tried again under a new id. */
+  readonly attempt: number
   readonly principalId: string
   /** Instance of the rail; empty when the city had none. */
   readonly rail: string

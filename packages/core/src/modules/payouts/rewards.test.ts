@@ -13,7 +13,9 @@ import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.
 import { memoryPayments } from "../../testing/index.ts"
 import { unbalanced } from "./ledger.ts"
 import { nextStates, type PayoutState } from "./model.ts"
-import { fundBudget, requestReward } from "./rewards.ts"
+import { settlePayout } from "./jobs.ts"
+import { fundBudget, requestReward, retryPayout } from "./rewards.ts"
+import { loadPayout, movePayout } from "./sql.ts"
 
 const migrations = [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))]
 
@@ -90,6 +92,41 @@ layer(Layer.merge(kernel, rails), { excludeTestServices: true })("rewards", (it)
       const { payouts, budget } = yield* stored
       assert.strictEqual(payouts[0]?.state, "reserved")
       assert.deepStrictEqual(budget, [300n, 300n])
+    })
+  )
+
+  it.effect("tries_a_failed_one_again_under_a_new_id_and_once_however_many_ask", () =>
+    Effect.gen(function* () {
+      const { inside, ask, stored } = yield* decided(1_000n)
+      yield* ask
+      const [first] = (yield* stored).payouts
+      const retry = inside(
+        Effect.gen(function* () {
+          return yield* retryPayout((yield* loadPayout(first!.id, true))!)
+        })
+      )
+      for (const state of ["reserved", "submitting", "unknown"] as const) {
+        if (state !== "reserved")
+          yield* inside(
+            Effect.gen(function* () {
+              yield* movePayout((yield* loadPayout(first!.id, true))!, state)
+            })
+          )
+        assert.strictEqual(((yield* Effect.flip(retry)) as { code?: string }).code, "not-failed", state)
+      }
+      yield* inside(settlePayout(first!.id, { state: "failed", code: "no-such-phone", message: "No such phone." }))
+      // The decision alone pays no second time.
+      yield* ask
+      assert.deepStrictEqual((yield* stored).budget, [1_000n, 0n])
+      const answers = yield* Effect.all(
+        Array.from({ length: 8 }, () => Effect.exit(retry)),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(answers.filter(Exit.isSuccess).length, 1)
+      const { payouts, budget } = yield* stored
+      assert.deepStrictEqual(payouts.map(({ state }) => state).toSorted(), ["failed", "reserved"])
+      assert.deepStrictEqual(budget, [1_000n, 300n])
+      assert.deepStrictEqual(yield* inside(unbalanced), [])
     })
   )
 

@@ -1,6 +1,7 @@
 /** Asking for a reward, and giving the budget its money. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { Refused } from "../../kernel/cases/model.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { newId } from "../../kernel/ids.ts"
@@ -31,7 +32,8 @@ export const tryReserve = Effect.fn("payouts.tryReserve")(function* (payout: Pay
   )
   if (pendingId === undefined) return false
   yield* movePayout(payout, "reserved", { pendingId })
-  yield* enqueue([{ topic: "payouts.pay", body: { payoutId: payout.id }, maxAttempts: 100 }])
+  // With the key of the safety net under it: a queue that knows the one takes no other.
+  yield* enqueue([{ topic: "payouts.pay", body: { payoutId: payout.id }, uniqueKey: payout.id, maxAttempts: 100 }])
   return true
 })
 
@@ -44,47 +46,72 @@ export interface RewardRequest {
   readonly rule: string
 }
 
+interface NewPayout extends RewardRequest {
+  readonly currency: string
+  readonly attempt: number
+}
+
+/** Makes a payout to where the person is paid today, and sets its money aside; nothing where one of its kind lives already. */
+const openPayout = Effect.fnUntraced(function* (wanted: NewPayout) {
+  const { sql, tenantId } = yield* TenantTx
+  const actor = yield* Actor
+  const { amount, attempt, caseId, currency, principalId, rule } = wanted
+  const rails = yield* PaymentRails
+  const rail = [...rails].find(([, one]) => one.currency === currency && one.payees.includes("phone"))?.[0]
+  const people = yield* sql<{
+    phone: string | null
+  }>`select phone from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId}`
+  const phone = people[0]?.phone ?? null
+  const id = yield* newId
+  const at = new Date(yield* Clock.currentTimeMillis)
+  const made = yield* sql`
+    insert into mahalla.payout (tenant_id, id, case_id, rule, attempt, principal_id, rail, payee_kind, payee, amount, currency, state, created_at, changed_at)
+    values (${tenantId}, ${id}, ${caseId}, ${rule}, ${attempt}, ${principalId}, ${rail ?? ""}, 'phone', ${phone ?? ""}, ${amount},
+            ${currency}, 'requested', ${at}, ${at})
+    on conflict do nothing returning id`
+  if (made.length === 0) return undefined
+  yield* appendEvent(
+    PayoutRequested,
+    { payoutId: id, principalId, amount: String(amount), currency, rail: rail ?? "", rule },
+    { caseId, actorId: actor.id }
+  )
+  const payout = (yield* loadPayout(id, true))!
+  if (rail !== undefined && phone !== null) yield* tryReserve(payout)
+  else
+    yield* movePayout(payout, "manual", {
+      detail: rail === undefined ? `No payment rail pays ${currency} to phones.` : "The person has no phone number."
+    })
+  return id
+})
+
 /**
  * Asks for a reward in the transaction of the decision. Asking again for the same case and rule changes nothing. Without a rail or a phone the payout
  * is `manual`, for the treasurer.
  */
 export const requestReward = Effect.fn("payouts.requestReward")(function* (request: RewardRequest) {
-  const { sql, tenantId } = yield* TenantTx
-  const actor = yield* Actor
   const { currency } = yield* tenantSettings
-  const rails = yield* PaymentRails
-  const rail = [...rails].find(([, one]) => one.currency === currency && one.payees.includes("phone"))?.[0]
-  const people = yield* sql<{
-    phone: string | null
-  }>`select phone from mahalla.principal where tenant_id = ${tenantId} and id = ${request.principalId}`
-  const phone = people[0]?.phone ?? null
-  const id = yield* newId
-  const at = new Date(yield* Clock.currentTimeMillis)
-  const made = yield* sql`
-    insert into mahalla.payout (tenant_id, id, case_id, rule, principal_id, rail, payee_kind, payee, amount, currency, state, created_at, changed_at)
-    values (${tenantId}, ${id}, ${request.caseId}, ${request.rule}, ${request.principalId}, ${rail ?? ""}, 'phone', ${phone ?? ""}, ${request.amount},
-            ${currency}, 'requested', ${at}, ${at})
-    on conflict (tenant_id, case_id, rule) do nothing returning id`
-  if (made.length === 0) return
-  yield* appendEvent(
-    PayoutRequested,
-    {
-      payoutId: id,
-      principalId: request.principalId,
-      amount: String(request.amount),
-      currency,
-      rail: rail ?? "",
-      rule: request.rule
-    },
-    { caseId: request.caseId, actorId: actor.id }
-  )
-  const payout = (yield* loadPayout(id, true))!
-  if (rail === undefined || phone === null) {
-    return yield* movePayout(payout, "manual", {
-      detail: rail === undefined ? `No payment rail pays ${currency} to phones.` : "The person has no phone number."
+  yield* openPayout({ ...request, currency, attempt: 1 })
+})
+
+/**
+ * A failed payout tried again: under a new id, to the phone the person has now. Returns the new payout's id. Refused as `not-failed`
+ * for any other state, for of those nobody knows yet that nothing was paid, and as `tried-again` when somebody was quicker.
+ */
+export const retryPayout = Effect.fn("payouts.retry")(function* (payout: Payout) {
+  if (payout.state !== "failed") {
+    return yield* new Refused({
+      code: "not-failed",
+      message: `The payout is ${payout.state}; only one that has surely failed is tried again.`
     })
   }
-  yield* tryReserve(payout)
+  const id = yield* openPayout({ ...payout, attempt: payout.attempt + 1 })
+  return (
+    id ??
+    (yield* new Refused({
+      code: "tried-again",
+      message: "This payout was tried again already; look at the newer one."
+    }))
+  )
 })
 
 /** Lets payouts that wait for the budget go on, oldest first, as far as it reaches; a thousand at once at most. */

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { nextStates, type Payout, type PayoutState } from "./model.ts"
 
-const columns = `id, case_id as "caseId", rule, principal_id as "principalId", rail, payee_kind as "payeeKind", payee, amount, currency, state,
+const columns = `id, case_id as "caseId", rule, attempt::int as attempt, principal_id as "principalId", rail, payee_kind as "payeeKind", payee, amount, currency, state,
   pending_id as "pendingId", reference, detail, created_at as "createdAt", changed_at as "changedAt"`
 
 export const loadPayout = Effect.fnUntraced(function* (id: string, lock = false) {

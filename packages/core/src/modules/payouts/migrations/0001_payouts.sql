@@ -33,6 +33,8 @@ create table mahalla.payout (
   case_id uuid not null,
   -- What was decided to be paid for, as `share-of-fine`.
   rule text not null check (rule ~ '^[a-z0-9][a-z0-9-]{0,59}$'),
+  -- A failed payout stays as it is; who tries again makes the next one.
+  attempt smallint not null default 1 check (attempt between 1 and 100),
   principal_id uuid not null,
   -- Instance of the rail; empty when the city had none.
   rail text not null,
@@ -51,13 +53,14 @@ create table mahalla.payout (
   created_at timestamptz not null,
   changed_at timestamptz not null,
   primary key (tenant_id, id),
-  -- One decision, one reward.
-  unique (tenant_id, case_id, rule),
+  unique (tenant_id, case_id, rule, attempt),
   foreign key (tenant_id, case_id) references mahalla.civic_case (tenant_id, id),
   foreign key (tenant_id, principal_id) references mahalla.principal (tenant_id, id),
   -- Nothing leaves without money set aside and a rail. By hand a payout may also end without them.
   check (state not in ('reserved', 'submitting', 'unknown') or (pending_id is not null and rail <> ''))
 );
+-- One decision, one reward: only what has surely failed makes room for another.
+create unique index payout_one on mahalla.payout (tenant_id, case_id, rule) where state <> 'failed';
 -- Lists: newest first, by state and of one person.
 create index payout_by_state on mahalla.payout (tenant_id, state, id desc);
 create index payout_by_principal on mahalla.payout (tenant_id, principal_id, id desc);
@@ -68,9 +71,9 @@ select mahalla.protect('mahalla.payout', 'select, insert, update');
 -- The only way a payout changes. `unknown` leaves by an answer about it or by a person, never by itself.
 create function mahalla.guard_payout() returns trigger language plpgsql as $$
 begin
-  if (new.tenant_id, new.id, new.case_id, new.rule, new.principal_id, new.amount, new.currency)
+  if (new.tenant_id, new.id, new.case_id, new.rule, new.attempt, new.principal_id, new.amount, new.currency)
      is distinct from
-     (old.tenant_id, old.id, old.case_id, old.rule, old.principal_id, old.amount, old.currency)
+     (old.tenant_id, old.id, old.case_id, old.rule, old.attempt, old.principal_id, old.amount, old.currency)
      or (old.pending_id is not null and new.pending_id is distinct from old.pending_id)
   then
     raise exception 'payout %: what was decided does not change', old.id using errcode = '23514';
