@@ -106,13 +106,13 @@ export const rawCall = (
 const base64 = (text: string) => Buffer.from(text).toString("base64")
 
 /** Sends a file by tus in one request; the answer names it in `location`. */
-export const upload = async (client: Client, bytes: Uint8Array, name: string, type = "image/jpeg") => {
+export const upload = async (client: Client, bytes: Uint8Array, name: string, type = "image/jpeg", caseId?: string) => {
   const answer = await client.call("POST", "/v1/uploads", {
     body: bytes,
     headers: {
       "tus-resumable": "1.0.0",
       "upload-length": String(bytes.length),
-      "upload-metadata": `filename ${base64(name)},filetype ${base64(type)}`,
+      "upload-metadata": `filename ${base64(name)},filetype ${base64(type)}${caseId === undefined ? "" : `,case ${base64(caseId)}`}`,
       "content-type": "application/offset+octet-stream"
     }
   })

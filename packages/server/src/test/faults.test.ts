@@ -274,6 +274,19 @@ describe("machines that fail", () => {
     expect(broken.encoder).toBe(0)
   })
 
+  test("an_encoder_that_is_late_still_copies_what_was_merged_meanwhile", async () => {
+    broken.encoder = 5
+    const [kept, duplicate] = [await report(citizen), await report(citizen)]
+    const { inspector } = kit.samarkand.staff
+    expect((await inspector.post(`${at(duplicate.id)}/merge`, { into: kept.id })).status).toBe(204)
+    expect((await reviewed(kept.id)).state).toBe("in-review")
+    await until("the duplicate's poster", async () => {
+      const { items } = (await inspector.get(`${at(duplicate.id)}/attachments`)).body
+      return items.some((file: { kind: string }) => file.kind === "poster")
+    })
+    expect((await inspector.get(at(duplicate.id))).body.state).toBe("merged")
+  })
+
   test("a_detector_that_hangs_is_given_up_and_the_report_goes_on_without_it", async () => {
     broken.detector = true
     const { id } = await report(citizen)
@@ -309,7 +322,9 @@ describe("machines that fail", () => {
   test("leave_no_dead_letter_and_no_report_behind", async () => {
     const dead = await kit.samarkand.staff["municipality-admin"].get("/v1/dead-letters")
     expect(dead.body.items).toEqual([])
-    const stuck = await kit.sql("select from mahalla.civic_case where type = 'traffic-report' and state <> 'in-review'")
+    const stuck = await kit.sql(
+      "select from mahalla.civic_case where type = 'traffic-report' and state not in ('in-review', 'merged')"
+    )
     expect(stuck).toHaveLength(0)
   })
 })

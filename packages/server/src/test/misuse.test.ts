@@ -1,8 +1,8 @@
 /** What people could do to a city on purpose or by being quick: each was possible once. */
 import { request as httpRequest } from "node:http"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
-import { type CityKit, openCityKit, report } from "./cityKit.ts"
-import { type Client, follow, until } from "./client.ts"
+import { type CityKit, openCityKit, picture, report } from "./cityKit.ts"
+import { type Client, follow, until, upload } from "./client.ts"
 
 let kit: CityKit
 const places = 12
@@ -12,6 +12,7 @@ beforeAll(async () => {
     postgresUrl: inject("postgresUrl"),
     config: {
       maxInFlight: places,
+      trustedProxies: ["127.0.0.1", "::1"],
       login: async ({ headers, tenant }) =>
         headers["authorization"] === "Bearer token-of-the-app" && tenant === "samarkand"
           ? { externalId: "somebody-of-the-app" }
@@ -78,6 +79,50 @@ describe("misuse", () => {
     })
     // The next message may be there already, and no table keeps an order.
     expect(texts).toContainEqual(expect.stringMatching(/^Traffic report .* received\.$/))
+  })
+
+  test("a report takes no more files than its type says, and a late one gets its copies", async () => {
+    const { samarkand: city } = kit
+    const citizen = await city.citizen("+998901110009")
+    const id = await reviewed(citizen)
+    const files = async () =>
+      (await citizen.get(`/v1/cases/traffic-report/${id}/attachments`)).body.items as ReadonlyArray<{
+        role: string
+        kind: string
+      }>
+    const late = await Promise.all(
+      Array.from({ length: 12 }, (_, n) => upload(citizen, picture(), `late-${n}.jpg`, "image/jpeg", id))
+    )
+    expect(late.map(({ answer }) => answer.status).toSorted()).toEqual([
+      ...Array.from({ length: 9 }, () => 201),
+      ...Array.from({ length: 3 }, () => 409)
+    ])
+    await until(
+      "a poster of each",
+      async () => (await files()).filter(({ kind }) => kind === "poster").length === 10,
+      60
+    )
+    expect((await files()).filter(({ role }) => role === "original")).toHaveLength(10)
+  })
+
+  test("visitors without an account begin so much from one address, and citizens are not hindered by it", async () => {
+    const { samarkand: city } = kit
+    const from = { "x-forwarded-for": "2001:db8:1:2::7" }
+    const begin = (headers: Record<string, string>) =>
+      city.visitor.call("POST", "/v1/uploads", {
+        headers: { "tus-resumable": "1.0.0", "upload-length": "10", ...headers }
+      })
+    const create = (headers: Record<string, string>) =>
+      city.visitor.post("/v1/cases/traffic-report", { data: {} }, headers)
+    for (const send of [begin, create]) {
+      const statuses: Array<number> = []
+      for (let n = 0; n < 70; n++) statuses.push((await send(from)).status)
+      expect(statuses.filter((status) => status === 429)).toHaveLength(10)
+      const refused = await send({ "x-forwarded-for": "2001:db8:1:2:ffff::1" })
+      expect([refused.status, Number(refused.headers.get("retry-after")) > 0]).toEqual([429, true])
+      expect((await send({ "x-forwarded-for": "2001:db8:1:3::1" })).status).not.toBe(429)
+    }
+    expect((await report(await city.citizen("+998901110010"))).id).toBeDefined()
   })
 
   test("who may give roles gives none that is more than their own", async () => {

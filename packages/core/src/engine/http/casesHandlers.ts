@@ -14,6 +14,7 @@ import { possibleTransitions, transitionCase } from "../../kernel/cases/transiti
 import { audienceOf, demandVisible, viewOf } from "../../kernel/cases/view.ts"
 import { answering, inTenant } from "../../kernel/http/Door.ts"
 import { once } from "../../kernel/http/once.ts"
+import { limitAnonymous } from "../../kernel/limits/address.ts"
 import { CasesApi } from "./casesApi.ts"
 import { csvOf } from "./csv.ts"
 import { commaList, isMoment } from "./schemas.ts"
@@ -118,18 +119,21 @@ const caseAnswer = (answer: {
 
 export const casesHandlers = HttpApiBuilder.group(CasesApi, "cases", (handlers) =>
   handlers
-    .handle("createCase", ({ params, payload }) =>
-      inTenant(
-        once(
-          `cases/${params.type}`,
-          payload,
-          Effect.map(Effect.flatMap(createCase({ data: {}, ...payload, type: params.type }), viewFor), (body) => ({
-            status: 201,
-            body
-          }))
-        )
-      ).pipe(Effect.map(caseAnswer))
-    )
+    .handle("createCase", ({ params, payload }) => {
+      const create = Effect.flatMap(createCase({ data: {}, ...payload, type: params.type }), viewFor)
+      return answering(limitAnonymous("case")).pipe(
+        Effect.andThen(
+          inTenant(
+            once(
+              `cases/${params.type}`,
+              payload,
+              Effect.map(create, (body) => ({ status: 201, body }))
+            )
+          )
+        ),
+        Effect.map(caseAnswer)
+      )
+    })
     .handle("getCase", ({ params }) =>
       inTenant(
         Effect.gen(function* () {

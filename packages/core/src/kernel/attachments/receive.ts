@@ -11,13 +11,11 @@ import * as Stream from "effect/Stream"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { TenantTx, withTenant } from "../db/Database.ts"
 import { Actor } from "../policy/Principal.ts"
+import { giveBack, takeBuffer, UploadBuffers } from "./buffers.ts"
 import { keepHash, takeHash, UploadHashes } from "./hashes.ts"
 import { uploadLimits } from "./limits.ts"
 import { segmentsFolder, type UploadRow } from "./sql.ts"
 import { refuse } from "./uploads.ts"
-
-/** Bytes of a segment; one request holds two of them in memory at most. */
-export const segmentSize = 8 * 1024 * 1024
 
 /** A slow sender's bytes are made safe after so many milliseconds, however few they are. */
 const patience = 10_000
@@ -116,10 +114,12 @@ export const receive = Effect.fn("receive")(function* <E, R>(
   inspect: (segment: Uint8Array) => Effect.Effect<void, E, R>
 ) {
   const hashes = yield* UploadHashes
+  const memory = yield* UploadBuffers
   const hash = takeHash(hashes, row.id, row.received)
   const filler = makeFiller(read, hash)
   // One is filled while the other is being written.
   const buffers: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)]
+  yield* Effect.addFinalizer(() => Effect.sync(() => buffers.forEach((buffer) => giveBack(memory, buffer))))
   let start = row.received
   let expiresAt: Date | undefined
   let writing: Fiber.Fiber<Date, Effect.Error<ReturnType<typeof keep>>> | undefined
@@ -146,7 +146,7 @@ export const receive = Effect.fn("receive")(function* <E, R>(
   )
 
   for (let quiet = 0; start < row.size;) {
-    if (buffers[0].length === 0) buffers[0] = Buffer.allocUnsafeSlow(Math.min(segmentSize, row.size - start))
+    if (buffers[0].length === 0) buffers[0] = takeBuffer(memory, row.size - start)
     const buffer = buffers[0].subarray(0, row.size - start)
     const turn = { length: 0, over: false }
     const outcome = yield* Effect.tryPromise({ try: () => filler.fill(buffer, turn), catch: dropped }).pipe(
@@ -169,4 +169,4 @@ export const receive = Effect.fn("receive")(function* <E, R>(
       return yield* refuse(413, "too-large", `More than the ${row.size} bytes that were declared have come.`)
   }
   return { received: start, expiresAt }
-})
+}, Effect.scoped)

@@ -26,7 +26,7 @@ import type { Database } from "../db/Database.ts"
 import type { Keys } from "../keys/Keys.ts"
 import type { Policy } from "../policy/Policy.ts"
 import { Actor } from "../policy/Principal.ts"
-import { segmentSize } from "./receive.ts"
+import { segmentSize } from "./buffers.ts"
 import { originalKey } from "./sql.ts"
 import { TusStore } from "./tusStore.ts"
 

@@ -3,6 +3,7 @@ import type { Readable } from "node:stream"
 import { DataStore, Metadata, Upload } from "@tus/server"
 import * as Effect from "effect/Effect"
 import { Actor } from "../policy/Principal.ts"
+import { limitAnonymous } from "../limits/address.ts"
 import { checkType, completeUpload } from "./complete.ts"
 import { conflict, receive } from "./receive.ts"
 import { headSize } from "./sniff.ts"
@@ -56,7 +57,9 @@ export class TusStore extends DataStore {
   }
 
   override async create(upload: Upload): Promise<Upload> {
-    const { expiresAt } = await this.#run(beginUpload(upload.id, upload.size ?? 0, upload.metadata ?? {}))
+    const { expiresAt } = await this.#run(
+      Effect.andThen(limitAnonymous("upload"), beginUpload(upload.id, upload.size ?? 0, upload.metadata ?? {}))
+    )
     this.expiresAt = expiresAt
     return upload
   }

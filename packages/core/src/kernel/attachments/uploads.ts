@@ -74,20 +74,32 @@ export const findUpload = Effect.fn("findUpload")(function* (text: string) {
   return row
 })
 
-/** The case that an upload names must be the actor's own, or one whose evidence they look after. */
+/** The case that an upload names must be the actor's own, or one whose evidence they look after, and have room for another file. */
 const checkCase = Effect.fnUntraced(function* (caseId: string) {
   const { sql, tenantId } = yield* TenantTx
   const actor = yield* Actor
   const unknown = refuse(400, "invalid-input", "Upload-Metadata names a case that does not exist or that is not yours.")
   if (!isId(caseId)) return yield* unknown
-  const [found] = yield* sql<{ ownerId: string | null; path: ReadonlyArray<string> }>`
-    select c.owner_id as "ownerId", coalesce(t.path, '{}') as path
+  const [found] = yield* sql<{ ownerId: string | null; path: ReadonlyArray<string>; most: number }>`
+    select c.owner_id as "ownerId", coalesce(t.path, '{}') as path,
+           (select (definition -> 'attachments' ->> 'max')::int from mahalla.case_type k where k.id = c.type order by version desc limit 1) as most
     from mahalla.civic_case c left join mahalla.territory t on t.tenant_id = c.tenant_id and t.id = c.territory_id
-    where c.tenant_id = ${tenantId} and c.id = ${caseId}`
+    where c.tenant_id = ${tenantId} and c.id = ${caseId} for update of c`
   if (found === undefined) return yield* unknown
-  if (found.ownerId !== null && found.ownerId === actor.id) return
-  const decision = yield* may("attachment.attach", { territoryPath: found.path, ownerId: found.ownerId })
-  if (!decision.allowed) return yield* unknown
+  if (found.ownerId === null || found.ownerId !== actor.id) {
+    const decision = yield* may("attachment.attach", { territoryPath: found.path, ownerId: found.ownerId })
+    if (!decision.allowed) return yield* unknown
+  }
+  // Behind the lock of the case, so that of two that come at once the last place is for one.
+  const [used] = yield* sql<{ files: number }>`
+    select count(*)::int as files from mahalla.attachment
+    where tenant_id = ${tenantId} and case_id = ${caseId} and role = 'original' and state in ('uploading', 'stored')`
+  if (used!.files >= found.most)
+    return yield* refuse(
+      409,
+      "case-full",
+      `This case has ${used!.files} files already; ${found.most} are the most it takes.`
+    )
 })
 
 /** Exact under concurrency: one sender's uploads begin one after another. Index `attachment_of_owner`. */

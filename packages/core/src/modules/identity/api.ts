@@ -13,6 +13,7 @@ import { problem, registerProblems } from "../../kernel/http/problems.ts"
 import { AccessTokens } from "../../kernel/http/tokens.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { Id, newId } from "../../kernel/ids.ts"
+import { senderOf } from "../../kernel/limits/address.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
 import { Messengers } from "../../kernel/ports.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
@@ -133,7 +134,7 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
           const { ip, tenant } = yield* RequestInfo
           const { tenantId } = tenant
           yield* takeFrom(tenantId, {
-            key: `code:ip:${ip}`,
+            key: `code:ip:${senderOf(ip)}`,
             amount: 20,
             window: 600,
             message: "Too many codes were asked for from here. Wait a few minutes."
@@ -162,7 +163,7 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
           const { ip, tenant } = yield* RequestInfo
           const { tenantId } = tenant
           yield* takeFrom(tenantId, {
-            key: `try:ip:${ip}`,
+            key: `try:ip:${senderOf(ip)}`,
             amount: 60,
             window: 600,
             message: "Too many tries from here. Wait a few minutes."
@@ -180,7 +181,7 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
         Effect.gen(function* () {
           const { ip, tenant } = yield* RequestInfo
           yield* takeFrom(tenant.tenantId, {
-            key: `link:ip:${ip}`,
+            key: `link:ip:${senderOf(ip)}`,
             amount: 30,
             window: 600,
             message: "Too many tries from here. Wait a few minutes."

@@ -1,13 +1,37 @@
-/** A paid reward closes its violation. */
+/** What happens elsewhere and concerns a report. */
 import * as Effect from "effect/Effect"
+import { AttachmentStored } from "../../kernel/attachments/model.ts"
 import { loadCase } from "../../kernel/cases/record.ts"
 import { transitionCase } from "../../kernel/cases/transition.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import type { Consumer } from "../../kernel/events/Consumer.ts"
+import { enqueue } from "../../kernel/jobs/enqueue.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
 import { PayoutSucceeded } from "../payouts/index.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
+/** A file that was sent to a report which is there already gets its copies too. */
+export const lateFileConsumer: Consumer<unknown, Erased> = {
+  id: "reports.late-file",
+  types: [AttachmentStored.id],
+  handle: (event) =>
+    Effect.gen(function* () {
+      const { attachmentId, role } = event.payload as typeof AttachmentStored.payload.Type
+      if (event.caseId === null || role !== "original") return
+      const report = yield* loadCase(event.caseId)
+      if (report.type !== "traffic-report") return
+      yield* enqueue([
+        {
+          topic: "reports.process",
+          body: { caseId: report.id },
+          uniqueKey: `late:${attachmentId}`,
+          maxAttempts: 6
+        }
+      ])
+    })
+}
+
+/** A paid reward closes its violation. */
 export const rewardConsumer: Consumer<unknown, Erased> = {
   id: "reports.rewarded",
   types: [PayoutSucceeded.id],

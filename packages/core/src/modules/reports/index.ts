@@ -6,7 +6,7 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { reportsApiLayer, ReportsApi } from "./api.ts"
 import { trafficReport, trafficViolation } from "./cases.ts"
-import { rewardConsumer } from "./consumer.ts"
+import { lateFileConsumer, rewardConsumer } from "./consumer.ts"
 import { detectJob, encodeJob, settleJob } from "./jobs.ts"
 import { OffenceChanged } from "./model.ts"
 
@@ -21,7 +21,7 @@ export const reports = (): Module =>
     requires: ["payouts"],
     caseTypes: [trafficReport, trafficViolation],
     events: [OffenceChanged],
-    consumers: [rewardConsumer],
+    consumers: [lateFileConsumer, rewardConsumer],
     jobs: [encodeJob, detectJob, settleJob],
     permissions: ["offence.change", "finding.read"],
     migrations: [readMigration("reports", new URL("./migrations/0001_reports.sql", import.meta.url))],

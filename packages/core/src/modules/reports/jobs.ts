@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Attachments } from "../../kernel/attachments/Attachments.ts"
 import type { Attachment } from "../../kernel/attachments/model.ts"
+import { addComment } from "../../kernel/cases/comments.ts"
 import { loadCase } from "../../kernel/cases/record.ts"
 import { transitionCase } from "../../kernel/cases/transition.ts"
 import { withTenant } from "../../kernel/db/Database.ts"
@@ -75,7 +76,13 @@ const isFinal = (error: unknown, job: JobInfo) =>
 const describe = (attachment: Attachment, error: unknown) =>
   `${attachment.name ?? attachment.id}: ${error instanceof Error ? error.message : String(error)}`.slice(0, 400)
 
-/** Copies that are there already are not made again. */
+/** Evidence that came when the report was past this, or was merged before: the inspector hears of it in the case. */
+const noteProblems = (caseId: string, problems: ReadonlyArray<string>) =>
+  problems.length === 0
+    ? Effect.void
+    : Effect.asVoid(addComment({ caseId, visibility: "internal", text: problems.join("\n").slice(0, 4000) }))
+
+/** Copies that are there already are not made again. Who took their report back has no copies made. */
 export const encodeJob = defineJob({
   topic: "reports.process",
   payload: CasePayload,
@@ -86,7 +93,7 @@ export const encodeJob = defineJob({
       const inside = withTenant(job.tenantId)
       const report = yield* inside(loadCase(caseId))
       if (report.state === "submitted") yield* inside(transitionCase({ caseId, transition: "process" }))
-      else if (report.state !== "processing") return
+      else if (report.state === "withdrawn") return
       const attachments = yield* Attachments
       const all = yield* attachments.forCase(caseId)
       const problems: Array<string> = []
@@ -98,7 +105,14 @@ export const encodeJob = defineJob({
           )
         )
       }
-      yield* inside(enqueue([{ topic: "reports.detect", body: { caseId, problems }, maxAttempts: 4 }]))
+      yield* inside(
+        Effect.gen(function* () {
+          const { state } = yield* loadCase(caseId, { lock: true })
+          if (state === "processing")
+            yield* enqueue([{ topic: "reports.detect", body: { caseId, problems }, maxAttempts: 4 }])
+          else yield* noteProblems(caseId, problems)
+        })
+      )
     })
 })
 
