@@ -1,6 +1,8 @@
 /** A small city to try things in: Samarkand with its districts, the people who work there, and the offences they decide on. */
 import { addTerritory, type City, fundBudget, type Offence, putOffence } from "@mahalla/core"
+import { TenantTx } from "@mahalla/core/module"
 import type { Demo } from "@mahalla/server"
+import * as Effect from "effect/Effect"
 
 const city = {
   slug: "samarkand",
@@ -52,7 +54,7 @@ const staff = [
   { name: "Nodira Karimova", roles: ["municipality-admin"], language: "uz" },
   { name: "Jasur Toshpulatov", roles: ["inspector"], language: "uz" },
   { name: "Elena Kim", roles: ["treasurer"], language: "ru" }
-]
+] as const
 
 /** Fines in tiyin. */
 const offences: ReadonlyArray<Offence> = [
@@ -102,23 +104,30 @@ const offences: ReadonlyArray<Offence> = [
   }
 ]
 
-/** Puts the demo city in place; run again it changes nothing. */
+/** Land, offences and money, in one transaction: all of it is there or nothing. */
+const furnish = Effect.gen(function* () {
+  const { sql, tenantId } = yield* TenantTx
+  const known = yield* sql`select id from mahalla.territory where tenant_id = ${tenantId} limit 1`
+  if (known.length > 0) return
+  const whole = yield* addTerritory({
+    kind: "city",
+    name: { en: "Samarkand", uz: "Samarqand", ru: "Самарканд" },
+    boundary: box(66.85, 39.55, 67.1, 39.75)
+  })
+  for (const district of districts) yield* addTerritory({ ...district, parentId: whole.id })
+  for (const offence of offences) yield* putOffence(offence)
+  yield* fundBudget({ amount: 10_000_000_000_00n, memo: "Demo budget" })
+})
+
+/** Puts the demo city in place. Run again it adds what a start that was broken off has left out, and changes nothing else. */
 const seed = async (target: City) => {
   const known = await target.admin.tenants.list()
-  if (known.some((tenant) => tenant.slug === city.slug)) return
-  await target.admin.tenants.create(city)
-  for (const person of staff) await target.admin.principals.createStaff(city.slug, person)
-  const engine = target.as({ tenant: city.slug, principal: "system" })
-  const whole = await engine.run(
-    addTerritory({
-      kind: "city",
-      name: { en: "Samarkand", uz: "Samarqand", ru: "Самарканд" },
-      boundary: box(66.85, 39.55, 67.1, 39.75)
-    })
-  )
-  for (const district of districts) await engine.run(addTerritory({ ...district, parentId: whole.id }))
-  for (const offence of offences) await engine.run(putOffence(offence))
-  await engine.run(fundBudget({ amount: 10_000_000_000_00n, memo: "Demo budget" }))
+  if (!known.some((tenant) => tenant.slug === city.slug)) await target.admin.tenants.create(city)
+  await target.as({ tenant: city.slug, principal: "system" }).run(furnish)
+  for (const person of staff) {
+    const there = await target.admin.staffWithRole(city.slug, person.roles[0])
+    if (there.length === 0) await target.admin.principals.createStaff(city.slug, person)
+  }
 }
 
 export const demo: Demo = {

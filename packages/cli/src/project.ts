@@ -10,7 +10,9 @@ export interface Project {
   readonly folder: string
   readonly home: string
   readonly config: DeploymentConfig
-  readonly city: (options: Pick<CityConfig, "mode" | "only" | "onProgress" | "logLevel" | "logFormat">) => City
+  readonly city: (
+    options: Pick<CityConfig, "mode" | "only" | "migrate" | "onProgress" | "logLevel" | "logFormat">
+  ) => City
 }
 
 const names = ["mahalla.config.ts", "mahalla.config.mjs", "mahalla.config.js"]
@@ -55,11 +57,13 @@ export const noteRunning = (home: string, running: Running): void =>
   writeFileSync(runningFile(home), JSON.stringify(running))
 export const forgetRunning = (home: string): void => rmSync(runningFile(home), { force: true })
 
-export const findRunning = (home: string): Running | undefined => {
+/** What a killed server left behind names a process that may be another one by now: only who answers is running. */
+export const findRunning = async (home: string): Promise<Running | undefined> => {
   try {
     const running = JSON.parse(readFileSync(runningFile(home), "utf8")) as Running
     process.kill(running.pid, 0)
-    return running
+    const answer = await fetch(`${running.url}/health/live`, { signal: AbortSignal.timeout(5_000) })
+    return answer.ok && ((await answer.json()) as { readonly status?: string }).status === "up" ? running : undefined
   } catch {
     return undefined
   }

@@ -30,13 +30,13 @@ export const adminLink = Command.make(
     const out = makeOutput(json)
     yield* attempt(async () => {
       const project = await loadProject(dir, "dev")
-      const city = project.city({ mode: "dev", only: [], logLevel: "Warn" })
+      const city = project.city({ mode: "dev", only: [], migrate: false, logLevel: "Warn" })
       await city.start()
       try {
         const slug = await pickTenant(city, Option.getOrUndefined(tenant))
         if (Option.isSome(create)) await city.admin.principals.createStaff(slug, { name: create.value, roles: [role] })
         const link = await linkFor(city, slug, role)
-        const base = findRunning(project.home)?.url ?? project.config.publicUrl ?? "http://localhost:8080"
+        const base = (await findRunning(project.home))?.url ?? project.config.publicUrl ?? "http://localhost:8080"
         const address = signInAddress(base, slug, link)
         out.say(`Sign-in link for ${link.name}, good for 15 minutes and one use:\n${address}`, {
           link: address,

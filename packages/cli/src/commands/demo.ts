@@ -48,7 +48,7 @@ export const demo = Command.make(
       const file = resolve(process.env["INIT_CWD"] ?? ".", given)
       if (!existsSync(file)) throw new CommandError({ message: `There is no file ${file}.`, exitCode: 66 })
       const project = await loadProject(dir, "dev")
-      const running = findRunning(project.home)
+      const running = await findRunning(project.home)
       if (running === undefined)
         throw new CommandError({
           message: `No server is running on ${project.home}. Start it in another terminal: npm start (or mahalla dev).`,
@@ -60,7 +60,7 @@ export const demo = Command.make(
           message: "This city has no demo data; add `demo` to mahalla.config.ts.",
           exitCode: 64
         })
-      const city = project.city({ mode: "dev", only: [], logLevel: "Error" })
+      const city = project.city({ mode: "dev", only: [], migrate: false, logLevel: "Error" })
       const tokens = await bothLinks(city, setting.tenant)
       await play({
         base: running.url,

@@ -49,7 +49,14 @@ export const dev = Command.make(
         out.say("Closing: letting running work end …")
       })
       const seconds = ((performance.now() - began) / 1000).toFixed(1)
-      const link = demo === undefined ? undefined : await linkFor(city, demo.tenant, "municipality-admin")
+      // The city runs; without an administrator it only has nobody to sign in yet.
+      const link =
+        demo === undefined
+          ? undefined
+          : await linkFor(city, demo.tenant, "municipality-admin").catch((error: unknown) => {
+              out.say(`  ${error instanceof Error ? error.message : String(error)}`)
+              return undefined
+            })
       const address =
         demo === undefined || link === undefined ? undefined : signInAddress(serving.url, demo.tenant, link)
       out.say(`\nMahalla is ready after ${seconds} s at ${serving.url}`, {

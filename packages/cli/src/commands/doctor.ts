@@ -71,7 +71,7 @@ const effectCheck = (folder: string): Check => {
 
 /** Opens the city without doing any work: database, schema, plugins. */
 const cityChecks = async (project: Project): Promise<ReadonlyArray<Check>> => {
-  const city = project.city({ mode: "dev", only: [], logLevel: "Error" })
+  const city = project.city({ mode: "dev", only: [], migrate: false, logLevel: "Error" })
   try {
     await city.start()
     const health = await city.admin.health()
@@ -90,6 +90,11 @@ const cityChecks = async (project: Project): Promise<ReadonlyArray<Check>> => {
         name: `Jobs ${queue.topic}`,
         state: queue.dead > 0 || queue.oldestReady > 600_000 ? "warning" : "good",
         detail: `${queue.ready} ready, ${queue.delayed} delayed, ${queue.leased} running, ${queue.dead} dead${queue.dead > 0 ? "; read them at /v1/dead-letters" : ""}`
+      })),
+      ...health.consumers.map((consumer): Check => ({
+        name: `Consumer ${consumer.consumer}`,
+        state: "warning",
+        detail: `has failed ${consumer.failures} times in ${consumer.tenant} at the event after position ${consumer.position}, and tries again: ${consumer.error.split("\n")[0]}. Read the event at /v1/event-log?after=${consumer.position}&limit=1`
       }))
     ]
   } catch (error) {
@@ -107,7 +112,7 @@ export const doctor = Command.make(
     const out = makeOutput(json)
     const bad = yield* attempt(async () => {
       const project = await loadProject(dir, "dev")
-      const running = findRunning(project.home)
+      const running = await findRunning(project.home)
       const checks: ReadonlyArray<Check> = [
         { name: "Mahalla", state: "good", detail: version },
         nodeCheck(),

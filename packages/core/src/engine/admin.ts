@@ -7,6 +7,7 @@ import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import { listTenants, tenantBySlug } from "../kernel/tenancy/resolve.ts"
 import { createTenant, type NewTenant } from "../kernel/tenancy/tenants.ts"
 import { Queue, type QueueDepth } from "../ports/Queue.ts"
+import { failingConsumers, type FailingConsumer } from "../kernel/events/Consumer.ts"
 import { databaseAnswers, pluginHealth } from "./http/health.ts"
 import type { CityRuntime } from "./runtime.ts"
 import type { Erased } from "../kernel/Erased.ts"
@@ -20,6 +21,8 @@ export interface CityHealth {
     readonly detail?: string
   }>
   readonly queues: ReadonlyArray<QueueDepth>
+  /** Consumers that stand still before an event. */
+  readonly consumers: ReadonlyArray<FailingConsumer>
 }
 
 export interface CityAdmin {
@@ -94,7 +97,8 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
           return {
             database: yield* databaseAnswers,
             plugins: yield* pluginHealth(runtime()),
-            queues: yield* Effect.flatMap(Queue, (queue) => queue.depth)
+            queues: yield* Effect.flatMap(Queue, (queue) => queue.depth),
+            consumers: yield* withPlatform(failingConsumers)
           }
         })
       ),

@@ -41,6 +41,8 @@ export interface CityConfig {
   readonly trustedProxies?: ReadonlyArray<string>
   /** What this process does. Default: both. */
   readonly only?: ReadonlyArray<"api" | "worker">
+  /** Whether a database that is behind is brought to this version at the start, or refused. Default true. */
+  readonly migrate?: boolean
   /** Largest JSON body in bytes. Default 1 MiB. */
   readonly maxBodySize?: number
   /** Requests in progress at once before 503. Default 512. */

@@ -142,6 +142,12 @@ const prepareDatabase = Effect.fnUntraced(function* (
     )
   )
   if (current !== undefined) return current
+  if (config.migrate === false) {
+    return yield* cityError(
+      "Migration",
+      "The database is not at this version yet. Bring it there with: mahalla migrate (or start the server, which does it too)."
+    )
+  }
   // These connections know the schema as it was.
   yield* Scope.close(looking, Exit.void)
   const ownLogins =

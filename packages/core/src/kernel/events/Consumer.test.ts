@@ -7,7 +7,7 @@ import { inject } from "vitest"
 import { PlatformTx, TenantTx, withPlatform, withTenant } from "../db/Database.ts"
 import { createTenant, testKernel } from "../../testing/kernel.ts"
 import { appendEvent } from "./append.ts"
-import { catchUp, type Consumer } from "./Consumer.ts"
+import { catchUp, failingConsumers, type Consumer } from "./Consumer.ts"
 import { defineEvent } from "./Event.ts"
 import { sequence } from "./sequencer.ts"
 
@@ -122,6 +122,11 @@ layer(Layer.merge(testKernel({ postgresUrl: inject("postgresUrl"), maxConnection
       assert.deepStrictEqual(yield* heard(ill.tenantId), [])
       assert.deepInclude(yield* cursor(ill.tenantId), { position: 0n, failures: 1, waits: true })
       assert.match((yield* cursor(ill.tenantId))!.error!, /5 is too much/)
+      const failing = (yield* withPlatform(failingConsumers)).filter(({ error }) => error.includes("5 is too much"))
+      assert.deepStrictEqual(
+        failing.map(({ consumer: name, failures, position }) => [name, failures, position]),
+        [[consumer.id, 1, 0]]
+      )
       yield* catchUp(consumer)
       assert.deepStrictEqual(yield* heard(ill.tenantId), [], "it waits after a failure")
       for (let round = 0; round < 6; round++) {

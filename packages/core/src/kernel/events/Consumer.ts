@@ -3,6 +3,7 @@
  * are one transaction, so nothing is skipped or repeated; whatever leaves the database goes through a job.
  */
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import type { SqlError } from "effect/sql/SqlError"
 import { type Database, PlatformTx, TenantTx, withPlatform, withTenant } from "../db/Database.ts"
 import type { StoredEvent } from "./Event.ts"
@@ -56,6 +57,30 @@ const recordFailure = Effect.fnUntraced(function* (consumer: string, error: stri
           retry_at = now() + least(interval '5 minutes', interval '1 second' * power(2, least(cursor.failures, 10)))`
 })
 
+const failures = Metric.counter("mahalla_consumer_failures_total", {
+  description: "Events that a consumer could not handle, by consumer; each try counts",
+  incremental: true
+})
+
+/** A consumer that stands still in one tenant, before the event that it cannot handle. */
+export interface FailingConsumer {
+  readonly consumer: string
+  readonly tenant: string
+  /** Of the last event that it has passed. */
+  readonly position: number
+  readonly failures: number
+  readonly error: string
+}
+
+/** Those that failed at their last try, the longest first; at most 100. */
+export const failingConsumers = Effect.flatMap(
+  PlatformTx,
+  ({ sql }) => sql<FailingConsumer>`
+    select c.consumer, t.slug as tenant, c.position::float8 as position, c.failures, coalesce(c.last_error, '') as error
+    from mahalla.event_cursor c join mahalla.tenant t on t.tenant_id = c.tenant_id
+    where c.failures > 0 order by c.failures desc limit 100`
+)
+
 /** Brings a consumer up to date in all tenants; returns how many events it passed. A failing tenant waits and does not stop the others. */
 export const catchUp = <E, R>(consumer: Consumer<E, R>) =>
   Effect.gen(function* () {
@@ -66,6 +91,7 @@ export const catchUp = <E, R>(consumer: Consumer<E, R>) =>
         step = yield* withTenant(tenantId)(advance(consumer)).pipe(
           Effect.catchCause((cause) =>
             Effect.logError(`Consumer ${consumer.id} failed and will try again`, cause).pipe(
+              Effect.andThen(Metric.update(Metric.withAttributes(failures, { consumer: consumer.id }), 1)),
               Effect.andThen(withTenant(tenantId)(recordFailure(consumer.id, String(cause).slice(0, 2000)))),
               Effect.as({ passed: 0, more: false })
             )

@@ -1,0 +1,66 @@
+/** The commands as real processes. */
+import { spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { freshDatabase } from "@mahalla/core/testing"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
+
+const main = join(import.meta.dirname, "main.ts")
+const example = join(import.meta.dirname, "../../../examples/e-jarima")
+const scope = Scope.makeUnsafe()
+let home: string
+let env: Readonly<Record<string, string>>
+
+beforeAll(async () => {
+  const { owner } = await Effect.runPromise(Scope.provide(freshDatabase(inject("postgresUrl")), scope))
+  home = mkdtempSync(join(tmpdir(), "mahalla-commands-"))
+  env = {
+    DATABASE_URL: Redacted.value(owner),
+    MAHALLA_SECRET: randomBytes(32).toString("base64url"),
+    MAHALLA_HOME: home
+  }
+})
+afterAll(async () => {
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  rmSync(home, { recursive: true, force: true })
+})
+
+const mahalla = (...args: ReadonlyArray<string>) =>
+  new Promise<{ readonly code: number | null; readonly said: string }>((resolve) => {
+    const flags = ["--conditions=@mahalla/source", "--disable-warning=ExperimentalWarning"]
+    const child = spawn(process.execPath, [...flags, main, ...args, "--dir", example], {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let said = ""
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()))
+    child.once("close", (code) => resolve({ code, said }))
+  })
+
+describe("mahalla", () => {
+  it("only_looks_at_a_database_that_is_behind_and_says_what_to_do", async () => {
+    for (const args of [["doctor"], ["admin-link"]]) {
+      const { code, said } = await mahalla(...args)
+      expect([args, code === 0, said.includes("mahalla migrate")]).toEqual([args, false, true])
+    }
+    const migrated = await mahalla("migrate")
+    expect([migrated.code, /Applied \d+ migrations/.test(migrated.said)]).toEqual([0, true])
+    expect((await mahalla("migrate")).said).toContain("The database is up to date.")
+    const { code, said } = await mahalla("doctor")
+    expect([code, said.includes("schema up to date")]).toEqual([0, true])
+  })
+
+  it("takes_no_stranger_for_the_server_whose_number_it_has", async () => {
+    // As after a kill, when the number belongs to another process by now.
+    writeFileSync(join(home, "running.json"), JSON.stringify({ url: "http://127.0.0.1:9", pid: process.pid }))
+    const { code, said } = await mahalla("demo", "--photo", main)
+    expect([code, said.includes("No server is running")]).toEqual([69, true])
+    expect((await mahalla("doctor")).said).toMatch(/Server +not running/)
+  })
+})
