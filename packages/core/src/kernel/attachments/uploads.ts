@@ -80,7 +80,7 @@ const checkCase = Effect.fnUntraced(function* (caseId: string) {
   const actor = yield* Actor
   const unknown = refuse(400, "invalid-input", "Upload-Metadata names a case that does not exist or that is not yours.")
   if (!isId(caseId)) return yield* unknown
-  const [found] = yield* sql<{ ownerId: string | null; path: ReadonlyArray<string>; most: number }>`
+  const [found] = yield* sql<{ ownerId: string | null; path: ReadonlyArray<string>; most: number | null }>`
     select c.owner_id as "ownerId", coalesce(t.path, '{}') as path,
            (select (definition -> 'attachments' ->> 'max')::int from mahalla.case_type k where k.id = c.type order by version desc limit 1) as most
     from mahalla.civic_case c left join mahalla.territory t on t.tenant_id = c.tenant_id and t.id = c.territory_id
@@ -94,7 +94,7 @@ const checkCase = Effect.fnUntraced(function* (caseId: string) {
   const [used] = yield* sql<{ files: number }>`
     select count(*)::int as files from mahalla.attachment
     where tenant_id = ${tenantId} and case_id = ${caseId} and role = 'original' and state in ('uploading', 'stored')`
-  if (used!.files >= found.most)
+  if (found.most !== null && used!.files >= found.most)
     return yield* refuse(
       409,
       "case-full",

@@ -12,15 +12,17 @@ import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Schedule from "effect/Schedule"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
+import { type Later, makeLater } from "./later.ts"
 
 export class Database extends Context.Service<Database, { readonly app: SqlClient; readonly platform: SqlClient }>()(
   "@mahalla/kernel/Database"
 ) {}
 
-/** A transaction inside one tenant, as the role `app`. */
-export class TenantTx extends Context.Service<TenantTx, { readonly tenantId: string; readonly sql: SqlClient }>()(
-  "@mahalla/kernel/TenantTx"
-) {}
+/** A transaction inside one tenant, as the role `app`. `later` takes writes that nobody reads before the commit. */
+export class TenantTx extends Context.Service<
+  TenantTx,
+  { readonly tenantId: string; readonly sql: SqlClient; readonly later: Later }
+>()("@mahalla/kernel/TenantTx") {}
 
 /** A transaction across tenants, as the role `platform`. */
 export class PlatformTx extends Context.Service<PlatformTx, { readonly sql: SqlClient }>()(
@@ -76,6 +78,18 @@ const soon = { while: isContention, schedule: Schedule.jittered(Schedule.exponen
 const againOnContention = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catchIf(self, isContention, () => Effect.delay(Effect.retry(self, soon), "10 millis"))
 
+/** An effect as the tenant's, in a transaction that is open already; what it writes later is written when it has ended. */
+export const inTransactionOf = <A, E, R>(
+  tenantId: string,
+  sql: SqlClient,
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError, Exclude<R, TenantTx>> =>
+  Effect.suspend(() => {
+    // Made anew when the transaction is tried again.
+    const later = makeLater(sql)
+    return Effect.tap(Effect.provideService(self, TenantTx, { tenantId, sql, later }), later.flush)
+  })
+
 /**
  * Runs an effect in one transaction inside one tenant. A nested call for the same tenant joins the transaction; for another tenant
  * it is a defect.
@@ -95,7 +109,7 @@ export const withTenant =
         .withTransaction(
           Effect.andThen(
             app`SELECT set_config('mahalla.tenant', ${tenantId}, true)`,
-            Effect.provideService(self, TenantTx, { tenantId, sql: app })
+            inTransactionOf(tenantId, app, self)
           )
         )
         .pipe(againOnContention)

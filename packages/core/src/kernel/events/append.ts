@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { canonical } from "../canonical.ts"
 import { afterCommit, TenantTx } from "../db/Database.ts"
+import type { LaterWrite } from "../db/later.ts"
 import { newId } from "../ids.ts"
 import type { EventType } from "./Event.ts"
 
@@ -28,13 +29,36 @@ export interface EventContext {
 export const commitment = (salt: string, value: unknown): string =>
   createHash("sha256").update(salt).update("\u0000").update(canonical(value)).digest("base64url")
 
-/** Appends an event to the transaction and returns its id. */
+const eventWrite: LaterWrite<Record<string, unknown>> = {
+  insert: (sql, json) => sql`
+    insert into mahalla.event (tenant_id, id, type, case_id, actor_id, payload, commitments, occurred_at, trace_id)
+    select tenant_id, id, type, case_id, actor_id, payload, commitments, occurred_at, trace_id
+    from jsonb_to_recordset(${json}::text::jsonb) as given
+      (tenant_id uuid, id uuid, type text, case_id uuid, actor_id uuid, payload jsonb, commitments jsonb, occurred_at timestamptz, trace_id text)`
+}
+
+/** Rows draw their numbers in this order, which becomes the events'. */
+const outboxWrite: LaterWrite<Record<string, unknown>> = {
+  insert: (sql, json) => sql`
+    insert into mahalla.event_outbox (tenant_id, event_id)
+    select (row ->> 'tenant_id')::uuid, (row ->> 'event_id')::uuid
+    from jsonb_array_elements(${json}::text::jsonb) with ordinality as given (row, place) order by place`
+}
+
+const personalWrite: LaterWrite<Record<string, unknown>> = {
+  insert: (sql, json) => sql`
+    insert into mahalla.event_personal (tenant_id, event_id, field, salt, value)
+    select tenant_id, event_id, field, salt, value
+    from jsonb_to_recordset(${json}::text::jsonb) as given (tenant_id uuid, event_id uuid, field text, salt text, value jsonb)`
+}
+
+/** Appends an event to the transaction and returns its id. It is written with the commit. */
 export const appendEvent = Effect.fnUntraced(function* <Payload>(
   type: EventType<string, Payload>,
   payload: Payload,
   context: EventContext = {}
 ) {
-  const { sql, tenantId } = yield* TenantTx
+  const { later, tenantId } = yield* TenantTx
   const id = yield* newId
   const now = yield* Clock.currentTimeMillis
   const encoded = (yield* Effect.orDie(Schema.encodeUnknownEffect(type.payload)(payload))) as Record<string, unknown>
@@ -47,19 +71,19 @@ export const appendEvent = Effect.fnUntraced(function* <Payload>(
   }
   const commitments = Object.fromEntries(personal.map((entry) => [entry.field, commitment(entry.salt, entry.value)]))
   const span = yield* Effect.option(Effect.currentSpan)
-  yield* sql`
-    with happened as (
-      insert into mahalla.event (tenant_id, id, type, case_id, actor_id, payload, commitments, occurred_at, trace_id)
-      values (${tenantId}, ${id}, ${type.id}, ${context.caseId ?? null}, ${context.actorId ?? null}, ${JSON.stringify(open)}::text::jsonb,
-              ${JSON.stringify(commitments)}::text::jsonb, ${new Date(now)}, ${span._tag === "Some" && span.value.sampled ? span.value.traceId : null})
-      returning tenant_id, id)
-    insert into mahalla.event_outbox (tenant_id, event_id) select tenant_id, id from happened`
-  if (personal.length > 0) {
-    yield* sql`
-      insert into mahalla.event_personal (tenant_id, event_id, field, salt, value)
-      select ${tenantId}, ${id}, field, salt, value
-      from jsonb_to_recordset(${JSON.stringify(personal)}::text::jsonb) as given (field text, salt text, value jsonb)`
-  }
+  later.add(eventWrite, {
+    tenant_id: tenantId,
+    id,
+    type: type.id,
+    case_id: context.caseId ?? null,
+    actor_id: context.actorId ?? null,
+    payload: open,
+    commitments,
+    occurred_at: new Date(now).toISOString(),
+    trace_id: span._tag === "Some" && span.value.sampled ? span.value.traceId : null
+  })
+  later.add(outboxWrite, { tenant_id: tenantId, event_id: id })
+  for (const entry of personal) later.add(personalWrite, { tenant_id: tenantId, event_id: id, ...entry })
   const { wake } = yield* EventSignal
   yield* afterCommit(wake)
   return id

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import { canonical } from "../canonical.ts"
 import { InvalidInput } from "../cases/model.ts"
 import { PlatformTx, TenantTx } from "../db/Database.ts"
+import type { LaterWrite } from "../db/later.ts"
 
 /** The key was used for another request. */
 export class IdempotencyConflict extends Data.TaggedError("IdempotencyConflict")<{ readonly key: string }> {
@@ -54,6 +55,14 @@ interface Taken {
   readonly answer: unknown
 }
 
+const answerWrite: LaterWrite<Record<string, unknown>> = {
+  insert: (sql, json) => sql`
+    insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer, created_at)
+    select tenant_id, principal_id, route, key, body_hash, status, answer, created_at
+    from jsonb_to_recordset(${json}::text::jsonb) as given
+      (tenant_id uuid, principal_id uuid, route text, key text, body_hash text, status integer, answer jsonb, created_at timestamptz)`
+}
+
 /**
  * Runs an effect once for its key, inside the tenant's transaction: two statements more. Later calls with the same body get the stored
  * answer; another body is an `IdempotencyConflict`, a call while the first one runs an `IdempotencyInProgress` without waiting.
@@ -73,7 +82,7 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
       ]
     })
   }
-  const { sql, tenantId } = yield* TenantTx
+  const { later, sql, tenantId } = yield* TenantTx
   const principalId = request.principalId ?? nobody
   const hash = createHash("sha256").update(canonical(body)).digest("base64url")
   const [taken] = yield* sql<Taken>`select * from mahalla.take_idempotency_key(${principalId}, ${route}, ${key})`
@@ -84,9 +93,16 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
   }
   const answer = yield* effect
   const now = yield* DateTime.nowAsDate
-  yield* sql`
-    insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer, created_at)
-    values (${tenantId}, ${principalId}, ${route}, ${key}, ${hash}, ${answer.status}, ${JSON.stringify(answer.body) ?? null}::text::jsonb, ${now})`
+  later.add(answerWrite, {
+    tenant_id: tenantId,
+    principal_id: principalId,
+    route,
+    key,
+    body_hash: hash,
+    status: answer.status,
+    answer: answer.body ?? null,
+    created_at: now
+  })
   return { answer, replayed: false }
 })
 

@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { afterCommit, TenantTx } from "../db/Database.ts"
+import type { LaterWrite } from "../db/later.ts"
 import { newId } from "../ids.ts"
 
 /** Wakes whoever waits for new jobs in this process and, coalesced, in the others. */
@@ -29,13 +30,17 @@ export interface NewJob {
 
 const bodyLimit = 65_536
 
-/** One statement for any number of jobs, of any tenants. Returns the ids of those that were not dropped. */
-export const insertJobs = Effect.fnUntraced(function* (
-  sql: SqlClient,
-  jobs: ReadonlyArray<NewJob & { readonly tenantId: string }>
-) {
-  if (jobs.length === 0) return []
-  const rows: Array<Record<string, unknown>> = []
+const jobWrite: LaterWrite<Record<string, unknown>> = {
+  insert: (sql, json) => sql`
+    insert into mahalla.job (tenant_id, id, topic, body, unique_key, priority, run_at, max_attempts)
+    select tenant_id, id, topic, coalesce(body, 'null'), unique_key, coalesce(priority, 0), coalesce(run_at, now()), coalesce(max_attempts, 12)
+    from jsonb_to_recordset(${json}::text::jsonb) as given
+      (tenant_id uuid, id uuid, topic text, body jsonb, unique_key text, priority smallint, run_at timestamptz, max_attempts smallint)
+    on conflict (tenant_id, topic, unique_key) where unique_key is not null do nothing`
+}
+
+const rowsOf = Effect.fnUntraced(function* (jobs: ReadonlyArray<NewJob & { readonly tenantId: string }>) {
+  const rows: Array<Record<string, unknown> & { readonly id: string }> = []
   for (const job of jobs) {
     const size = Buffer.byteLength(JSON.stringify(job.body) ?? "")
     if (size > bodyLimit) {
@@ -56,24 +61,26 @@ export const insertJobs = Effect.fnUntraced(function* (
       max_attempts: job.maxAttempts
     })
   }
-  const inserted = yield* sql<{ id: string }>`
-    insert into mahalla.job (tenant_id, id, topic, body, unique_key, priority, run_at, max_attempts)
-    select tenant_id, id, topic, coalesce(body, 'null'), unique_key, coalesce(priority, 0), coalesce(run_at, now()), coalesce(max_attempts, 12)
-    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as given
-      (tenant_id uuid, id uuid, topic text, body jsonb, unique_key text, priority smallint, run_at timestamptz, max_attempts smallint)
-    on conflict (tenant_id, topic, unique_key) where unique_key is not null do nothing
-    returning id`
-  return inserted.map((row) => row.id)
+  return rows
 })
 
-/** Writes jobs into the transaction; whoever works on them wakes after the commit. Returns the ids of those that were not dropped. */
+/** One statement for any number of jobs, of any tenants. */
+export const insertJobs = Effect.fnUntraced(function* (
+  sql: SqlClient,
+  jobs: ReadonlyArray<NewJob & { readonly tenantId: string }>
+) {
+  if (jobs.length > 0) yield* sql`${jobWrite.insert(sql, JSON.stringify(yield* rowsOf(jobs)))}`
+})
+
+/**
+ * Writes jobs with the commit of the transaction; whoever works on them wakes after it. Returns their ids; one that is dropped because
+ * its key is waiting already has an id that nothing bears.
+ */
 export const enqueue = Effect.fn("enqueue")(function* (jobs: ReadonlyArray<NewJob>) {
-  const { sql, tenantId } = yield* TenantTx
-  const ids = yield* insertJobs(
-    sql,
-    jobs.map((job) => ({ ...job, tenantId }))
-  )
+  const { later, tenantId } = yield* TenantTx
+  const rows = yield* rowsOf(jobs.map((job) => ({ ...job, tenantId })))
+  for (const row of rows) later.add(jobWrite, row)
   const { wake } = yield* JobSignal
-  if (ids.length > 0) yield* afterCommit(wake)
-  return ids
+  if (rows.length > 0) yield* afterCommit(wake)
+  return rows.map(({ id }) => id)
 })

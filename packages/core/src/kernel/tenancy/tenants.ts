@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { InvalidInput, NotFound } from "../cases/model.ts"
 import { issuesOf } from "../cases/schema.ts"
-import { PlatformTx, TenantTx, withPlatform } from "../db/Database.ts"
+import { inTransactionOf, PlatformTx, withPlatform } from "../db/Database.ts"
 import { appendEvent } from "../events/append.ts"
 import { defineEvent } from "../events/Event.ts"
 import { Id, newId } from "../ids.ts"
@@ -62,7 +62,7 @@ const demandFreeHosts = Effect.fnUntraced(function* (tenantId: string, hosts: Re
 
 /** The event of a tenant, in the platform's transaction. */
 const announce = <A, E, R>(tenantId: string, event: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(PlatformTx, ({ sql }) => Effect.provideService(event, TenantTx, { tenantId, sql }))
+  Effect.flatMap(PlatformTx, ({ sql }) => inTransactionOf(tenantId, sql, event))
 
 /** Founds a tenant in a transaction of its own. `InvalidInput` says which setting is wrong, or which name is taken. */
 export const createTenant = Effect.fn("createTenant")(function* (input: NewTenant) {

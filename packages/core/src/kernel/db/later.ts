@@ -1,0 +1,40 @@
+/**
+ * Writes that nothing in their transaction reads: events, jobs, stored answers. They are gathered and sent together just before the
+ * commit, one statement for all of them, because what a small transaction costs is its round trips.
+ */
+import * as Effect from "effect/Effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Fragment } from "effect/sql/Statement"
+
+/** One kind of such a write; `Row` is JSON. */
+export interface LaterWrite<Row> {
+  /** Inserts rows in their order; JSON is the text of an array of them. The statement stands in a `WITH` beside others. */
+  readonly insert: (sql: SqlClient, json: string) => Fragment
+  readonly row?: Row
+}
+
+/** What a transaction still has to write. */
+export interface Later {
+  readonly add: <Row>(write: LaterWrite<Row>, row: Row) => void
+  readonly flush: Effect.Effect<void, SqlError>
+}
+
+export const makeLater = (sql: SqlClient): Later => {
+  const waiting = new Map<LaterWrite<never>, Array<unknown>>()
+  return {
+    add: (write, row) => {
+      const rows = waiting.get(write as LaterWrite<never>)
+      if (rows === undefined) waiting.set(write as LaterWrite<never>, [row])
+      else rows.push(row)
+    },
+    flush: Effect.suspend(() => {
+      if (waiting.size === 0) return Effect.void
+      const inserts = [...waiting].map(([write, rows]) => write.insert(sql, JSON.stringify(rows)))
+      waiting.clear()
+      const last = inserts.pop()!
+      const first = inserts.map((insert, place) => sql`${sql.literal(`written_${place}`)} as (${insert})`)
+      return Effect.asVoid(first.length === 0 ? sql`${last}` : sql`with ${sql.csv(first)} ${last}`)
+    })
+  }
+}
