@@ -33,7 +33,7 @@ export const makeLater = (sql: SqlClient): Later => {
       const inserts = [...waiting].map(([write, rows]) => write.insert(sql, JSON.stringify(rows)))
       waiting.clear()
       const last = inserts.pop()!
-      const first = inserts.map((insert, place) => sql`${sql.literal(`written_${place}`)} as (${insert})`)
+      const first = inserts.map((insert, place) => sql`${sql(`written_${place}`)} as (${insert})`)
       return Effect.asVoid(first.length === 0 ? sql`${last}` : sql`with ${sql.csv(first)} ${last}`)
     })
   }

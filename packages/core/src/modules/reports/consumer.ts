@@ -24,8 +24,7 @@ export const lateFileConsumer: Consumer<unknown, Erased> = {
         {
           topic: "reports.process",
           body: { caseId: report.id },
-          uniqueKey: `late:${attachmentId}`,
-          maxAttempts: 6
+          uniqueKey: `late:${attachmentId}`
         }
       ])
     })

@@ -69,9 +69,12 @@ const encodeOne = Effect.fn("reports.encodeOne")(function* (attachment: Attachme
   yield* stored(attachment, "poster", poster, "image/jpeg", { ...infoOf(picture), model: encoder.model })
 }, Effect.scoped)
 
+/** Tries with a medium after which the inspector is told instead. The jobs have more: a database that was away is no fault of the medium. */
+const tries = { encode: 6, detect: 4 } as const
+
 /** A failure that no retry cures, or the last try: said to the inspector in words. */
 const isFinal = (error: unknown, job: JobInfo) =>
-  job.attempt >= job.maxAttempts || (error instanceof EncoderError && !error.retryable)
+  job.attempt >= tries.encode || (error instanceof EncoderError && !error.retryable)
 
 const describe = (attachment: Attachment, error: unknown) =>
   `${attachment.name ?? attachment.id}: ${error instanceof Error ? error.message : String(error)}`.slice(0, 400)
@@ -108,8 +111,7 @@ export const encodeJob = defineJob({
       yield* inside(
         Effect.gen(function* () {
           const { state } = yield* loadCase(caseId, { lock: true })
-          if (state === "processing")
-            yield* enqueue([{ topic: "reports.detect", body: { caseId, problems }, maxAttempts: 4 }])
+          if (state === "processing") yield* enqueue([{ topic: "reports.detect", body: { caseId, problems } }])
           else yield* noteProblems(caseId, problems)
         })
       )
@@ -241,7 +243,7 @@ export const detectJob = defineJob({
       for (const original of encoded) {
         yield* detectOne(caseId, original, report.data["moment"] as number | undefined, job).pipe(
           Effect.catch((error) =>
-            job.attempt >= job.maxAttempts
+            job.attempt >= tries.detect
               ? Effect.sync(() => problems.push(describe(original, error)))
               : Effect.fail(error)
           )

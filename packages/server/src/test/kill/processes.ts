@@ -1,7 +1,7 @@
 /** The two things that are killed: the city's process, and the PostgreSQL beside it with all its children. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { createWriteStream, existsSync, mkdirSync, readFileSync } from "node:fs"
+import { createWriteStream, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import pg from "pg"
 import type { Answer, Question } from "./talk.ts"
@@ -137,8 +137,12 @@ export const databaseAt = (url: string): Asked => superuser(() => ({ connectionS
 export const databaseOf = (home: string) => {
   const folder = join(home, "plugins", "mahalla-postgres", "postgres")
   const pidFile = () => {
-    const path = join(folder, "postmaster.pid")
-    return existsSync(path) ? readFileSync(path, "utf8").split("\n") : []
+    try {
+      return readFileSync(join(folder, "postmaster.pid"), "utf8").split("\n")
+    } catch {
+      // There is none before a start, nor in the moment in which a start takes the old one away.
+      return []
+    }
   }
   return {
     ...superuser(() => {
