@@ -1,9 +1,10 @@
 /**
  * Creating a report over HTTP: token, rights, row-level security, case, event, job and idempotency key in one transaction. Beside a bare
  * fastify handler on `pg` that sends the same statements, and beside Parse Server and Directus creating a like report. 16 keep-alive
- * connections from a process of its own; one embedded PostgreSQL with fsync. `ours` serves requests only, as the floor does;
+ * connections from a process of its own; one embedded PostgreSQL with fsync. `parse` and `directus` insert an object as their guides do;
+ * `parse-like` and `directus-like` write what a create of ours writes. `ours` serves requests only, as the floor does;
  * `ours-whole` also orders the events, runs the jobs and everything else a city does by itself.
- * Arguments: `--rounds=9`, `--seconds=4` per slice, `--warm-up=3000` requests, `--only=ours,floor,ours-whole,parse,directus`.
+ * Arguments: `--rounds=9`, `--seconds=4` per slice, `--warm-up=3000` requests, `--only=ours,floor,ours-whole,parse,parse-like,directus,directus-like`.
  */
 import { mkdir, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -22,7 +23,7 @@ import { startDirectus } from "./report/directus.ts"
 import { secret } from "./report/city.ts"
 
 const script = (name: string) => join(import.meta.dirname, "report", name)
-type Name = "ours" | "floor" | "ours-whole" | "parse" | "directus"
+type Name = "ours" | "floor" | "ours-whole" | "parse" | "parse-like" | "directus" | "directus-like"
 
 interface Place {
   readonly folder: string
@@ -55,7 +56,9 @@ export const run = async (args: ReadonlyArray<string>): Promise<void> => {
   const rounds = Number(value("rounds") ?? 9)
   const seconds = Number(value("seconds") ?? 4)
   const warmUp = Number(value("warm-up") ?? 3000)
-  const wanted = (value("only") ?? "ours,floor,ours-whole,parse,directus").split(",") as Array<Name>
+  const wanted = (value("only") ?? "ours,floor,ours-whole,parse,parse-like,directus,directus-like").split(
+    ","
+  ) as Array<Name>
   const folder = await mkdtemp(join(tmpdir(), "mahalla-bench-"))
   const servers = new Map<Name, Server>()
   const client = startClient()
@@ -80,21 +83,24 @@ export const run = async (args: ReadonlyArray<string>): Promise<void> => {
         servers.set("floor", await startFloor(ours))
       }
       if (wanted.includes("ours-whole")) servers.set("ours-whole", (await startOurs(place, "all")).server)
-      if (wanted.includes("parse")) {
+      for (const name of ["parse", "parse-like"] as const) {
+        if (!wanted.includes(name)) continue
         ensurePeers("parse")
-        servers.set("parse", await startServer([script("parse.mjs"), (await place.database()).admin]))
+        const how = name === "parse" ? "plain" : "like"
+        servers.set(name, await startServer([script("parse.mjs"), (await place.database()).admin, how]))
       }
-      if (wanted.includes("directus")) {
-        const home = join(folder, "directus")
+      for (const name of ["directus", "directus-like"] as const) {
+        if (!wanted.includes(name)) continue
+        const home = join(folder, name)
         await mkdir(home)
-        const directus = await startDirectus((await place.database()).admin, home)
+        const directus = await startDirectus((await place.database()).admin, home, name === "directus-like")
         if (directus === undefined) console.error("Directus is left out: it needs Node 20; name one in BENCH_NODE20.")
-        else servers.set("directus", directus)
+        else servers.set(name, directus)
       }
       const names = wanted.filter((name) => servers.has(name))
       const slice = async (name: Name, length: number, requests = Infinity): Promise<Sample> => {
         const { target } = servers.get(name)!
-        const shape = name.startsWith("ours") ? "ours" : name
+        const shape = name.startsWith("ours") ? "ours" : name.startsWith("directus") ? "directus" : name
         const cpu = () => Promise.all([cpuOf(servers.get(name)!.pid), cpuOf(postmaster)])
         const before = await cpu()
         const outcome = await client.run({ ...target, shape, connections: 16, seconds: length, requests })

@@ -61,6 +61,25 @@ export const shapes: Readonly<Record<string, Shape>> = {
       body: JSON.stringify({ ...rest, lat: latitude, lon: longitude })
     }
   },
+  "parse-like": (n, facts) => {
+    const { latitude, longitude, ...rest } = report(n)
+    const { session = "", user = "" } = facts
+    return {
+      method: "POST",
+      path: "/parse/classes/Report",
+      headers: {
+        "x-parse-application-id": "bench",
+        "x-parse-rest-api-key": "bench",
+        "x-parse-session-token": session,
+        "x-parse-request-id": randomUUID()
+      },
+      body: JSON.stringify({
+        ...rest,
+        place: { __type: "GeoPoint", latitude, longitude },
+        ACL: { [user]: { read: true, write: true } }
+      })
+    }
+  },
   directus: (n, facts) => {
     const { latitude, longitude, ...rest } = report(n)
     return {

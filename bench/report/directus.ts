@@ -1,3 +1,13 @@
+/** A hook of its own: an event and a job with each report, in its transaction. */
+const hook = `export default ({ filter }, { services }) => {
+  filter("report.items.create", async (payload, _meta, { schema, database, accountability }) => {
+    for (const [collection, row] of [["event", { type: "report.created", payload }], ["job", { type: "bench.created", payload: {} }]])
+      await new services.ItemsService(collection, { schema, knex: database, accountability: { ...accountability, admin: true } }).createOne(row)
+    return payload
+  })
+}
+`
+
 /**
  * Directus on a database of its own, with the Node its native addon was built for: static admin token, rate limiter off, one collection
  * with a uuid key. Undefined where there is no such Node.
@@ -6,6 +16,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { createServer, type AddressInfo } from "node:net"
 import { once } from "node:events"
+import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { ensurePeers, peerFolder } from "../peers.mjs"
@@ -28,7 +39,7 @@ const freePort = async () => {
   return port
 }
 
-export const startDirectus = async (databaseUrl: string, home: string): Promise<Server | undefined> => {
+export const startDirectus = async (databaseUrl: string, home: string, like = false): Promise<Server | undefined> => {
   const node = findNode()
   if (node === undefined) return undefined
   ensurePeers("directus", node)
@@ -57,6 +68,20 @@ export const startDirectus = async (databaseUrl: string, home: string): Promise<
     EXTENSIONS_PATH: join(home, "extensions"),
     NODE_ENV: "production"
   }
+  if (like) {
+    const extension = join(home, "extensions", "reports")
+    await mkdir(join(extension, "dist"), { recursive: true })
+    await writeFile(join(extension, "dist", "index.js"), hook)
+    await writeFile(
+      join(extension, "package.json"),
+      JSON.stringify({
+        name: "directus-extension-reports",
+        version: "1.0.0",
+        type: "module",
+        "directus:extension": { type: "hook", path: "dist/index.js", source: "src/index.js", host: "^12.0.0" }
+      })
+    )
+  }
   const cli = join(peerFolder("directus"), "node_modules/directus/cli.js")
   const bootstrap = spawnSync(node, [cli, "bootstrap"], { env, cwd: home, encoding: "utf8" })
   if (bootstrap.status !== 0) throw new Error(`Directus did not bootstrap: ${bootstrap.stdout}${bootstrap.stderr}`)
@@ -77,6 +102,27 @@ export const startDirectus = async (databaseUrl: string, home: string): Promise<
     await sleep(100)
   }
   const field = (name: string, type: string) => ({ field: name, type, schema: {}, meta: {} })
+  for (const name of like ? ["event", "job"] : []) {
+    const made = await call("/collections", {
+      method: "POST",
+      body: JSON.stringify({
+        collection: name,
+        schema: {},
+        meta: { accountability: null },
+        fields: [
+          {
+            field: "id",
+            type: "uuid",
+            schema: { is_primary_key: true, length: 36, has_auto_increment: false },
+            meta: { special: ["uuid"] }
+          },
+          field("type", "string"),
+          { field: "payload", type: "json", schema: {}, meta: { special: ["cast-json"] } }
+        ]
+      })
+    })
+    if (!made.ok) throw new Error(`Directus made no collection ${name}: ${await made.text()}`)
+  }
   const made = await call("/collections", {
     method: "POST",
     body: JSON.stringify({
