@@ -39,3 +39,18 @@ it.live("takes_no_passwords_away_from_a_server_that_works_with_another_secret", 
     yield* Effect.scoped(session(loginUrl(owner, second!.app)))
   }).pipe(Effect.scoped)
 )
+
+it("names_log_ins_so_that_PostgreSQL_keeps_them_whole_and_apart", () => {
+  const loginsOf = (database: string) =>
+    Object.values(
+      deriveLogins(
+        Redacted.make(`postgres://owner@localhost/${encodeURIComponent(database)}`),
+        Redacted.make("a secret of thirty-two characters")
+      )
+    ).map(({ role }) => role)
+  const names = ["city", "c".repeat(48), "c".repeat(49), "c".repeat(63), `${"c".repeat(62)}d`, "шаҳар".repeat(5)]
+  const roles = names.flatMap(loginsOf)
+  for (const role of roles) assert.isAtMost(Buffer.byteLength(role), 63)
+  assert.strictEqual(new Set(roles).size, roles.length)
+  assert.deepStrictEqual(loginsOf("city"), ["city_app_login", "city_platform_login"])
+})

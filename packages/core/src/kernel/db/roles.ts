@@ -4,7 +4,7 @@
  *
  * Where the owner may not create roles, an administrator runs `rolesScript` once and gives the two log-ins in the configuration.
  */
-import { createHmac } from "node:crypto"
+import { createHash, createHmac } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { MigrationError } from "./migrate.ts"
@@ -21,11 +21,17 @@ export interface Logins {
   readonly platform: Login
 }
 
+/** Bytes: PostgreSQL cuts names at 63 without a word, and two databases would share what is left. */
+const longestStem = 63 - "_platform_login".length
+
+const hashOf = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 24)
+
 /** Log-ins of a database, the same in every server that holds the deployment's secret. */
 export const deriveLogins = (owner: Redacted.Redacted<string>, secret: Redacted.Redacted<string>): Logins => {
-  const database = new URL(Redacted.value(owner)).pathname.slice(1)
+  const database = decodeURIComponent(new URL(Redacted.value(owner)).pathname.slice(1))
+  const stem = Buffer.byteLength(database) <= longestStem ? database : `mahalla_${hashOf(database)}`
   const login = (suffix: string): Login => {
-    const role = `${database}_${suffix}_login`
+    const role = `${stem}_${suffix}_login`
     return {
       role,
       password: createHmac("sha256", Redacted.value(secret)).update(`postgres:${role}`).digest("base64url")
