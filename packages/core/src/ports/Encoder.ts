@@ -45,6 +45,18 @@ export interface EncodedFrame {
   readonly at: number
 }
 
+/** A part of the picture that nobody can recognise in what is made. Nothing of it is left in the output, so nobody can bring it back. */
+export interface BlurRegion {
+  /** Pixels of the input as displayed, in full size: what `probe` and `frames` count in. What lies outside the picture is left out. */
+  readonly box: { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
+  /** Seconds from the start of a video, both included. Default: from the start, to the end. */
+  readonly from?: number
+  readonly to?: number
+}
+
+/** Regions that one call takes; more are `TooLarge`. */
+export const maxBlurRegions = 500
+
 export class Encoder extends Context.Service<
   Encoder,
   {
@@ -58,12 +70,17 @@ export class Encoder extends Context.Service<
     readonly transcode: (request: {
       readonly input: string
       readonly output: string
+      readonly blur?: ReadonlyArray<BlurRegion>
       readonly onProgress?: (done: number) => void
     }) => Effect.Effect<MediaInfo, EncoderError>
-    /** One JPEG of at most 1280×720 that stands for the medium, without metadata. For a picture: the picture itself. */
+    /**
+     * One JPEG of at most 1280×720 that stands for the medium, without metadata. For a picture: the picture itself.
+     * Of a video it is the encoder's choice which moment it shows: every region is blurred, whatever its time.
+     */
     readonly poster: (request: {
       readonly input: string
       readonly output: string
+      readonly blur?: ReadonlyArray<BlurRegion>
     }) => Effect.Effect<MediaInfo, EncoderError>
     /**
      * JPEG frames at the given seconds, in full size, named `0001.jpg` onwards in `directory`.
@@ -73,6 +90,7 @@ export class Encoder extends Context.Service<
       readonly input: string
       readonly directory: string
       readonly at: ReadonlyArray<number>
+      readonly blur?: ReadonlyArray<BlurRegion>
     }) => Effect.Effect<ReadonlyArray<EncodedFrame>, EncoderError>
   }
 >()("@mahalla/ports/Encoder") {}

@@ -7,7 +7,14 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Encoder, EncoderError, type EncoderReason, type MediaInfo } from "../ports/Encoder.ts"
+import {
+  type BlurRegion,
+  Encoder,
+  EncoderError,
+  type EncoderReason,
+  maxBlurRegions,
+  type MediaInfo
+} from "../ports/Encoder.ts"
 import { box, segment } from "./mediaFiles.ts"
 
 /** What a pretended medium would be. Sizes as stored; `turned` says that they are shown the other way round. */
@@ -18,6 +25,8 @@ export interface PretendedMedium {
   readonly duration?: number
   readonly frameRate?: number
   readonly turned?: boolean
+  /** Regions that were blurred over the whole of it, as seconds from and to. */
+  readonly hidden?: ReadonlyArray<readonly [from: number, to: number]>
   /** Metadata, as a place or an owner. */
   readonly about?: string
 }
@@ -29,11 +38,15 @@ export const pretendedMedium = (medium: PretendedMedium): Uint8Array => {
   const text = label + JSON.stringify(medium)
   if (medium.kind !== "image")
     return Buffer.concat([box("ftyp", "isom\0\0\0\0isom"), box("moov", text), box("mdat", "\0\0\0\0")])
+  // A picture with nothing to see in it takes less room.
+  const seen =
+    medium.hidden === undefined || medium.hidden.length === 0 ? segment(0xfffe, "detail ".repeat(100)) : Buffer.alloc(0)
   const frame = Buffer.from([8, medium.height >> 8, medium.height & 255, medium.width >> 8, medium.width & 255, 0])
   return Buffer.concat([
     Buffer.from([0xff, 0xd8]),
     segment(0xfffe, text),
     segment(0xffc0, frame),
+    seen,
     Buffer.from([0xff, 0xd9])
   ])
 }
@@ -88,6 +101,19 @@ const infoOf = (medium: PretendedMedium): MediaInfo =>
 
 const sizeOf = ({ width, height }: PretendedMedium) => ({ width, height })
 
+/** When the whole picture is hidden; smaller regions leave no trace in a medium that only tells of itself. */
+const hiddenIn = Effect.fnUntraced(function* (
+  operation: string,
+  path: string,
+  { height, width }: PretendedMedium,
+  blur: ReadonlyArray<BlurRegion> = []
+) {
+  if (blur.length > maxBlurRegions) return yield* failure("TooLarge", operation, path)
+  return blur
+    .filter(({ box }) => box.x <= 0 && box.y <= 0 && box.x + box.width >= width && box.y + box.height >= height)
+    .map(({ from = 0, to = 1e6 }) => [from, to] as const)
+})
+
 const inside = (medium: PretendedMedium, most: { readonly width: number; readonly height: number }) => {
   const scale = Math.min(1, most.width / medium.width, most.height / medium.height)
   return { width: 2 * Math.round((medium.width * scale) / 2), height: 2 * Math.round((medium.height * scale) / 2) }
@@ -109,8 +135,9 @@ const place = (operation: string, path: string, medium: PretendedMedium, work: E
 const memory: Encoder["Service"] = {
   model: "memory/1.0.0",
   probe: (path) => Effect.map(read("probe", path), infoOf),
-  transcode: Effect.fnUntraced(function* ({ input, output, onProgress }) {
+  transcode: Effect.fnUntraced(function* ({ input, output, blur, onProgress }) {
     const medium = yield* read("transcode", input)
+    const hidden = yield* hiddenIn("transcode", input, medium, blur)
     if (medium.kind === "image") return yield* failure("NoVideo", "transcode", input)
     const work = Effect.forEach(
       [0, 0.25, 0.5, 0.75],
@@ -126,25 +153,28 @@ const memory: Encoder["Service"] = {
     const info = yield* place(
       "transcode",
       output,
-      { kind, ...size, duration, frameRate: Math.min(30, frameRate) },
+      { kind, ...size, duration, frameRate: Math.min(30, frameRate), hidden },
       work
     )
     onProgress?.(1)
     return info
   }),
-  poster: ({ input, output }) =>
-    Effect.flatMap(read("poster", input), (medium) =>
-      place("poster", output, { kind: "image", ...inside(medium, { width: 1280, height: 720 }) })
-    ),
-  frames: Effect.fnUntraced(function* ({ input, directory, at }) {
+  poster: Effect.fnUntraced(function* ({ input, output, blur }) {
+    const medium = yield* read("poster", input)
+    const hidden = [...(medium.hidden ?? []), ...(yield* hiddenIn("poster", input, medium, blur))]
+    return yield* place("poster", output, { kind: "image", ...inside(medium, { width: 1280, height: 720 }), hidden })
+  }),
+  frames: Effect.fnUntraced(function* ({ input, directory, at, blur }) {
     const medium = yield* read("frames", input)
+    const hidden = [...(medium.hidden ?? []), ...(yield* hiddenIn("frames", input, medium, blur))]
     const end = medium.kind === "image" ? Number.MIN_VALUE : (medium.duration ?? 0)
     yield* onDisk("frames", directory, () => mkdir(directory, { recursive: true }))
     return yield* Effect.forEach(
       at.filter((moment) => moment >= 0 && moment < end),
       (moment, index) => {
         const path = join(directory, `${String(index + 1).padStart(4, "0")}.jpg`)
-        return Effect.as(place("frames", path, { kind: "image", ...sizeOf(medium) }), { path, at: moment })
+        const now = hidden.filter(([from, to]) => from <= moment && moment <= to)
+        return Effect.as(place("frames", path, { kind: "image", ...sizeOf(medium), hidden: now }), { path, at: moment })
       }
     )
   })

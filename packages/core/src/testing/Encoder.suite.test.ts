@@ -136,6 +136,29 @@ const breaks: Record<string, Break> = {
   "gives no frame past the end": (real) => ({
     frames: (request) => real.frames({ ...request, at: request.at.map((moment) => Math.min(moment, 29)) })
   }),
+  "hides the regions of a copy while they last": (real) => ({
+    transcode: ({ input, output }) => real.transcode({ input, output })
+  }),
+  "hides the regions of frames while they last": (real) => ({
+    frames: ({ blur, ...request }) =>
+      real.frames({ ...request, ...(blur === undefined ? {} : { blur: blur.map(({ box }) => ({ box })) }) })
+  }),
+  "hides the regions of a poster whatever their time": (real) => ({
+    poster: ({ blur, ...request }) =>
+      real.poster({
+        ...request,
+        ...(blur === undefined ? {} : { blur: blur.filter(({ from }) => from === undefined) })
+      })
+  }),
+  "leaves out what lies outside the picture": (real) => ({
+    poster: (request) =>
+      request.blur?.some(({ box }) => box.x < 0) === true
+        ? Effect.fail(error("Unavailable", "poster", true))
+        : real.poster(request)
+  }),
+  "refuses more regions than it takes": (real) => ({
+    transcode: (request) => Effect.catch(real.transcode(request), () => real.probe(request.input))
+  }),
   "replaces what an earlier try left": (real) => ({
     poster: (request) =>
       existsSync(request.output) ? Effect.fail(error("Unavailable", "poster", true)) : real.poster(request)

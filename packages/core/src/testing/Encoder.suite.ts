@@ -10,7 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { Encoder, EncoderError, type EncoderReason } from "../ports/Encoder.ts"
+import { Encoder, EncoderError, type EncoderReason, maxBlurRegions } from "../ports/Encoder.ts"
 import { makeSuite, type Rule, type Suite } from "./conformance.ts"
 import { jpegSize, topBoxes } from "./mediaFiles.ts"
 
@@ -68,6 +68,21 @@ const near = (actual: number, expected: number, slack: number, what: string) =>
 const sameShape = (actual: { width: number; height: number }, expected: { width: number; height: number }) =>
   near(actual.width / actual.height, expected.width / expected.height, 0.02, "width over height")
 const sizeOf = ({ width, height }: { width: number; height: number }) => ({ width, height })
+
+const whole = ({ width, height }: Known) => ({ box: { x: 0, y: 0, width, height } })
+
+/** A picture with nothing to see in it takes far less room. */
+const lessToSee = Effect.fnUntraced(function* (hidden: string, open: string) {
+  const [less, more] = [(yield* bytesOf(hidden)).length, (yield* bytesOf(open)).length]
+  assert.ok(less < more * 0.6, `hidden it takes ${less} bytes, open ${more}`)
+})
+
+const onlySecondHidden = Effect.fnUntraced(function* (frames: ReadonlyArray<{ readonly path: string }>) {
+  const [before, during, after] = frames.map((frame) => frame.path)
+  assert.ok(before !== undefined && during !== undefined && after !== undefined, `${frames.length} frames`)
+  yield* lessToSee(during, before)
+  yield* lessToSee(during, after)
+})
 
 /** Fails unless the call is refused for that reason. */
 const refusal = Effect.fnUntraced(function* (call: Effect.Effect<unknown, EncoderError>, reason: EncoderReason) {
@@ -247,6 +262,45 @@ const promises: Record<string, Check> = {
       [join(directory, "0001.jpg")]
     )
     assert.deepEqual(yield* namesIn(directory), ["0001.jpg"])
+  }),
+  "hides the regions of a copy while they last": Effect.fnUntraced(function* (encoder, { clip }) {
+    const at = yield* folder
+    const output = join(at, "copy.mp4")
+    yield* encoder.transcode({ input: clip.path, output, blur: [{ ...whole(clip), from: 1, to: 3 }] })
+    const frames = yield* encoder.frames({ input: output, directory: join(at, "frames"), at: [0.5, 2, 3.6] })
+    yield* onlySecondHidden(frames)
+  }),
+  "hides the regions of frames while they last": Effect.fnUntraced(function* (encoder, { clip }) {
+    const directory = yield* folder
+    const blur = [{ ...whole(clip), from: 1, to: 3 }]
+    yield* onlySecondHidden(yield* encoder.frames({ input: clip.path, directory, at: [0.5, 2, 3.6], blur }))
+  }),
+  "hides the regions of a poster whatever their time": Effect.fnUntraced(function* (
+    encoder,
+    { clip, photo, turnedPhoto }
+  ) {
+    const at = yield* folder
+    const open = join(at, "open.jpg")
+    const hidden = join(at, "hidden.jpg")
+    for (const known of [clip, photo, turnedPhoto]) {
+      yield* encoder.poster({ input: known.path, output: open })
+      yield* encoder.poster({ input: known.path, output: hidden, blur: [{ ...whole(known), from: 2, to: 2.1 }] })
+      yield* lessToSee(hidden, open)
+    }
+  }),
+  "leaves out what lies outside the picture": Effect.fnUntraced(function* (encoder, { photo }) {
+    const output = join(yield* folder, "poster.jpg")
+    const box = { x: photo.width + 10, y: 10, width: 100, height: 100 }
+    yield* encoder.poster({ input: photo.path, output, blur: [{ box }, { box: { ...box, x: -500, y: -500 } }] })
+    sameShape(jpegSize(yield* bytesOf(output)), photo)
+  }),
+  "refuses more regions than it takes": Effect.fnUntraced(function* (encoder, { clip }) {
+    const at = yield* folder
+    const blur = Array.from({ length: maxBlurRegions + 1 }, () => whole(clip))
+    yield* refusal(encoder.transcode({ input: clip.path, output: join(at, "copy.mp4"), blur }), "TooLarge")
+    yield* refusal(encoder.poster({ input: clip.path, output: join(at, "poster.jpg"), blur }), "TooLarge")
+    yield* refusal(encoder.frames({ input: clip.path, directory: at, at: [0], blur }), "TooLarge")
+    assert.deepEqual(yield* namesIn(at), [])
   }),
   "replaces what an earlier try left": Effect.fnUntraced(function* (encoder, { photo }) {
     const output = join(yield* folder, "poster.jpg")

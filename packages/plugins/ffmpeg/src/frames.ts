@@ -4,11 +4,12 @@
  */
 import { copyFile, mkdir, readdir, rename } from "node:fs/promises"
 import { join } from "node:path"
-import type { EncodedFrame, Encoder } from "@mahalla/core/plugin"
+import type { BlurRegion, EncodedFrame, Encoder } from "@mahalla/core/plugin"
 import * as Effect from "effect/Effect"
 import { filters, jpeg, reading, seekable, stripped, workshop } from "./commands.ts"
 import { notMedia, onDisk, tooLarge, type Task } from "./errors.ts"
 import { turning } from "./geometry.ts"
+import { demandFew, hiding } from "./hiding.ts"
 import { attempt, examine, type Medium, type Shop } from "./medium.ts"
 import { chosen, inStretches, pickOf, type Stretch } from "./moments.ts"
 
@@ -21,7 +22,14 @@ const parts = 10_000
 const named = ["-enc_time_base", `1:${parts}`, "-f", "image2", "-frame_pts", "1", "%d.jpg"]
 
 /** Decodes one stretch and gives the path of each pick that could be decoded. */
-const keep = Effect.fnUntraced(function* (shop: Shop, task: Task, medium: Medium, folder: string, stretch: Stretch) {
+const keep = Effect.fnUntraced(function* (
+  shop: Shop,
+  task: Task,
+  medium: Medium,
+  folder: string,
+  stretch: Stretch,
+  blur: ReadonlyArray<BlurRegion>
+) {
   const { picks, from } = stretch
   const { width, height } = medium.info
   const still = medium.info.kind === "image"
@@ -30,12 +38,18 @@ const keep = Effect.fnUntraced(function* (shop: Shop, task: Task, medium: Medium
   const select = `select='st(1,${passed});gt(ld(1),ld(0))*gte(st(0,ld(1)),0)'`
   const jump = from === undefined ? [] : ["-noaccurate_seek", "-seek_timestamp", "1", "-ss", from.toFixed(6)]
   const square = medium.stretched ? [`scale=${width}:${height}`] : []
+  const hidden = hiding({
+    regions: blur,
+    shown: medium.info,
+    size: medium.info,
+    ...(still ? {} : { clock: `t-(${(medium.shown[0] ?? 0).toFixed(6)})` })
+  })
   yield* attempt(task, {
     program: shop.programs.ffmpeg,
     args: [
       ...reading(shop, medium, ...(still ? [] : ["-copyts", ...jump])),
       ...stripped,
-      ...filters("yuvj420p", ...(still ? turning(medium.matrix) : [select]), ...square),
+      ...filters("yuvj420p", ...(still ? turning(medium.matrix) : [select]), ...square, ...hidden),
       ...jpeg(2),
       ...[...everyPicture(shop.programs.version), "-frames:v", String(picks.length), ...named]
     ],
@@ -78,8 +92,9 @@ const deliver = Effect.fnUntraced(function* (
 })
 
 export const frames = (shop: Shop): Encoder["Service"]["frames"] =>
-  Effect.fn("Encoder.frames")(function* ({ input, directory, at }) {
+  Effect.fn("Encoder.frames")(function* ({ input, directory, at, blur }) {
     const task: Task = { operation: "frames", path: input }
+    yield* demandFew(task, blur)
     const most = shop.config.limits.frames
     if (at.length > most) return yield* tooLarge(task, `${at.length} frames are asked for, allowed are ${most}`)
     const medium = yield* examine(shop, task)
@@ -89,7 +104,7 @@ export const frames = (shop: Shop): Encoder["Service"]["frames"] =>
     const folder = yield* workshop(shop, task, directory)
     const kept = new Map<number, string>()
     for (const stretch of inStretches(medium, picks, seekable(medium)))
-      for (const [index, path] of yield* keep(shop, task, medium, folder, stretch)) kept.set(index, path)
+      for (const [index, path] of yield* keep(shop, task, medium, folder, stretch, blur ?? [])) kept.set(index, path)
     const made = wanted.flatMap(({ at: moment, pick }) => {
       const path = kept.get(pick)
       return path === undefined ? [] : [{ at: moment, path }]

@@ -6,11 +6,12 @@
  */
 import { rename, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import type { Encoder } from "@mahalla/core/plugin"
+import type { BlurRegion, Encoder } from "@mahalla/core/plugin"
 import * as Effect from "effect/Effect"
 import { filters, reading, stripped, workshop } from "./commands.ts"
 import { failure, notMedia, onDisk, tooLarge, type Task } from "./errors.ts"
 import { fitted } from "./geometry.ts"
+import { demandFew, hiding, sinceFirst } from "./hiding.ts"
 import { attempt, describe, examine, type Medium, type Shop } from "./medium.ts"
 
 /** A width that no sane recording reaches at 720 lines. */
@@ -38,14 +39,15 @@ const progress = (duration: number, hear: (done: number) => void) => {
   }
 }
 
-const copying = (shop: Shop, medium: Medium): ReadonlyArray<string> => {
+const copying = (shop: Shop, medium: Medium, blur: ReadonlyArray<BlurRegion>): ReadonlyArray<string> => {
   const { limits } = shop.config
   const { width, height } = fitted(medium.info, box)
+  const hidden = hiding({ regions: blur, shown: medium.info, size: { width, height }, clock: sinceFirst })
   return [
     ...reading(shop, medium),
     ...(medium.hasAudio ? ["-map", "0:a:0"] : []),
     ...stripped,
-    ...filters("yuv420p", `fps=${steady(medium.info.frameRate)}`, `scale=${width}:${height}:flags=bilinear`),
+    ...filters("yuv420p", `fps=${steady(medium.info.frameRate)}`, `scale=${width}:${height}:flags=bilinear`, ...hidden),
     ...["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-crf", "23"],
     ...["-maxrate", "4M", "-bufsize", "8M", "-g", "60", "-threads", String(shop.programs.threads)],
     ...["-c:a", "aac", "-b:a", "128k", "-ac", "2", "-ar", "48000", "-max_muxing_queue_size", "1024"],
@@ -55,15 +57,16 @@ const copying = (shop: Shop, medium: Medium): ReadonlyArray<string> => {
 }
 
 export const transcode = (shop: Shop): Encoder["Service"]["transcode"] =>
-  Effect.fn("Encoder.transcode")(function* ({ input, output, onProgress }) {
+  Effect.fn("Encoder.transcode")(function* ({ input, output, blur, onProgress }) {
     const task: Task = { operation: "transcode", path: input }
+    yield* demandFew(task, blur)
     const medium = yield* examine(shop, task)
     if (medium.info.kind === "image")
       return yield* failure(task, "NoVideo", "it is a picture", "Use `poster` for pictures.")
     const folder = yield* workshop(shop, task, dirname(output))
     yield* attempt(task, {
       program: shop.programs.ffmpeg,
-      args: copying(shop, medium),
+      args: copying(shop, medium, blur ?? []),
       cwd: folder,
       timeout: shop.config.timeout,
       onOutput: progress(medium.info.duration, onProgress ?? (() => undefined))

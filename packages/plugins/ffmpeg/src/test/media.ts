@@ -68,6 +68,14 @@ export const corners = (picture: string) => [
   ])
 ]
 
+/** Average brightness of a part of a picture, 0–255. */
+export const brightness = (picture: string, box: { x: number; y: number; width: number; height: number }) =>
+  run(drawing, [
+    ...["-noautorotate", "-i", picture, "-vf"],
+    `crop=${box.width}:${box.height}:${box.x}:${box.y},scale=1:1:flags=area,format=gray`,
+    ...["-frames:v", "1", "-f", "rawvideo", "-"]
+  ])[0] ?? Number.NaN
+
 const { ffprobe } = programs
 
 /** One field of the first video stream, as ffprobe writes it. */
