@@ -34,13 +34,13 @@ export interface Box {
 }
 
 export interface Finding {
-  /** What was found: `plate`; other detectors add their own kinds. */
+  /** What was found: `plate`, `face`; other detectors add their own kinds. */
   readonly kind: string
   /** Index into the request's `frames`. */
   readonly frame: number
   readonly at?: number
   readonly box: Box
-  /** For a plate: its characters without spaces, upper case; `?` where one could not be read. */
+  /** For a plate: its characters without spaces, upper case; `?` where one could not be read. Absent where none could: a plate is to be hidden all the same. */
   readonly text?: string
   /** ISO 3166-1 alpha-2 of the plate's country when its format says so. */
   readonly country?: string

@@ -11,7 +11,7 @@ import { mergeFrames } from "./merge.ts"
 import { makeReader } from "./Reader.ts"
 
 /** Changes whenever the same picture may give another finding. */
-export const model = "plates/1.0.0"
+export const model = "plates/1.1.0"
 
 const next: Record<DetectorReason, string> = {
   NotMedia: "Hand in an undamaged JPEG or PNG picture.",

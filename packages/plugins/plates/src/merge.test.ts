@@ -21,6 +21,15 @@ describe("frames of one video", () => {
       { frame: 1, at: 0.5, box }
     ])
   })
+  it("keep the place of a plate of which nothing could be read, without a text and never certain", () => {
+    const unread = { box, text: "", confidence: 0.01, certain: false }
+    const found = mergeFrames(video(2), [[reading("01A123BC", 0.9, true), unread], [unread]])
+    expect(found.filter((one) => one.text === undefined)).toEqual([
+      { kind: "plate", frame: 0, at: 0, box, confidence: 0.01, certain: false },
+      { kind: "plate", frame: 1, at: 0.5, box, confidence: 0.01, certain: false }
+    ])
+    expect(found[0]).toMatchObject({ text: "01A123BC", certain: true })
+  })
   it("are surer together than alone", () => {
     const alone = mergeFrames(video(1), [[reading("01A123BC", 0.9, true)]])[0]!
     const together = mergeFrames(video(2), [[reading("01A123BC", 0.9, true)], [reading("01A123BC", 0.85, true)]])

@@ -38,12 +38,28 @@ const agreement = 0.5
 const witnesses = 3
 const witness = 0.6
 
+const momentOf = (frames: ReadonlyArray<DetectorFrame>, frame: number) => {
+  const at = frames[frame]?.at
+  return at === undefined ? {} : { at }
+}
+
+/** A plate of which nothing could be read is a place and no more. */
+const unread = (frames: ReadonlyArray<DetectorFrame>, frame: number, { box, confidence }: PlateReading): Finding => ({
+  kind: "plate",
+  frame,
+  ...momentOf(frames, frame),
+  box,
+  confidence,
+  certain: false
+})
+
 export const mergeFrames = (
   frames: ReadonlyArray<DetectorFrame>,
   readings: ReadonlyArray<ReadonlyArray<PlateReading>>
 ): ReadonlyArray<Finding> => {
   const all: Array<Seen> = readings.flatMap((list, frame) => list.map((reading) => ({ frame, reading })))
   const findings = all.map(({ frame, reading }): Finding => {
+    if (reading.text === "") return unread(frames, frame, reading)
     const others = all.filter((other) => other.frame !== frame)
     const agreeing = new Set(others.filter((o) => fold(o.reading.text) === fold(reading.text)).map((o) => o.frame)).size
     const vouching = new Set(
@@ -71,11 +87,10 @@ export const mergeFrames = (
     const confidence = certain
       ? 1 - (1 - Math.max(reading.confidence, 0.8)) * agreement ** Math.min(agreeing, 4)
       : Math.min(0.79, reading.confidence)
-    const at = frames[frame]?.at
     return {
       kind: "plate",
       frame,
-      ...(at === undefined ? {} : { at }),
+      ...momentOf(frames, frame),
       box: reading.box,
       text,
       ...(reading.country === undefined ? {} : { country: reading.country }),

@@ -51,6 +51,17 @@ describe.skipIf(missing)("plates in real photographs", () => {
     expect(middle[1]).toBeLessThan(box.y + box.height)
   })
 
+  it("keeps the place of a plate that it cannot read, so that it can be hidden", async () => {
+    const { box } = truth("test_081.jpg")
+    const found = (await detect(join(photos, "test_081.jpg"))).filter((one) => {
+      const middle = { x: one.box.x + one.box.width / 2, y: one.box.y + one.box.height / 2 }
+      return middle.x > box.x && middle.x < box.x + box.width && middle.y > box.y && middle.y < box.y + box.height
+    })
+    expect(found).toHaveLength(1)
+    expect(found[0]).toMatchObject({ kind: "plate", certain: false })
+    expect(found[0]).not.toHaveProperty("text")
+  })
+
   it("never guesses: the worse the picture, the fewer certain readings, and none of them wrong", async () => {
     const names = readdirSync(photos)
       .filter((name) => name.endsWith(".jpg"))

@@ -11,7 +11,7 @@ import { cutStrip, type Jitter, pyramid, still } from "./strip.ts"
 
 export interface PlateReading {
   readonly box: { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
-  /** `?` where a character could not be read. */
+  /** `?` where a character could not be read; empty where the whole could not, though it looks like a plate. */
   readonly text: string
   readonly format?: string
   readonly country?: string
@@ -26,6 +26,9 @@ const plausible = 0.02
 /** What a certain reading must reach: its mean probability over all cuttings, and the lowest one. */
 const surely = 0.8
 const everywhere = 0.35
+/** What a line that cannot be read must have to be a plate all the same: parts of a character's shape, and length over their height. */
+const parts = 4
+const shape = { least: 3.5, most: 8 }
 /** The same for words and short texts, which signs and lettering have too. */
 const surelyWord = 0.9
 
@@ -88,6 +91,12 @@ const masked = (text: string, network: Network, looked: Looked): string => {
     .join("")
 }
 
+/** Whoever hides plates must hide the dirty and the blurred ones too. */
+const looksLikePlate = (line: TextLine): boolean => {
+  const wide = line.length / line.cap
+  return line.support >= parts && wide >= shape.least && wide <= shape.most
+}
+
 const readLine = (network: Network, levels: ReadonlyArray<Grey>, line: TextLine, countries: ReadonlyArray<string>) => {
   let first = hypotheses(network, levels, line, still, countries)
   let lean = 0
@@ -99,7 +108,8 @@ const readLine = (network: Network, levels: ReadonlyArray<Grey>, line: TextLine,
       lean = shear
     }
   const guess = best(first)
-  if (guess === undefined || guess.probability < plausible) return undefined
+  if (guess === undefined || guess.probability < plausible)
+    return looksLikePlate(line) ? ("unread" as const) : undefined
   const looks = [
     first,
     ...disturbances.map((jitter) =>
@@ -115,7 +125,7 @@ const readLine = (network: Network, levels: ReadonlyArray<Grey>, line: TextLine,
     const matched = looks.map((looked) => looked.found.get(text)).find((one) => one !== undefined)!.match
     if (top === undefined || mean > top.mean) top = { match: matched, mean, low }
   }
-  if (top === undefined) return undefined
+  if (top === undefined) return "unread" as const
   const path = marks(network, first.scores)
   const ends =
     path.length > 0
@@ -157,6 +167,10 @@ export const readPlates = (
     if (expired()) break
     const reading = readLine(networks, levels, line, countries)
     if (reading === undefined) continue
+    if (reading === "unread") {
+      found.push({ box: boxAround(line, grey), text: "", confidence: 0.01, certain: false })
+      continue
+    }
     const { match: matched, mean } = reading.top
     found.push({
       box: boxAround(reading.line, grey),
