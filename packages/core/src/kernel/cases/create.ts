@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { attachToCase } from "../attachments/Attachments.ts"
 import { TenantTx } from "../db/Database.ts"
+import { sent } from "../db/pipelined.ts"
 import { enterState } from "../deadlines/deadlines.ts"
 import { appendEvent } from "../events/append.ts"
 import { newId, referenceOf } from "../ids.ts"
@@ -89,12 +90,12 @@ export const createCase = Effect.fn("createCase")(function* (request: CreateCase
   const territory = place === undefined ? null : yield* territoryAt(place)
   const ownerId = byEngine ? (request.ownerId ?? null) : actor.id
   const initial = definition.states[definition.initial]!
-  yield* sql`
+  yield* sent(sql`
     insert into mahalla.civic_case
       (tenant_id, id, type, type_version, reference, state, phase, data, territory_id, longitude, latitude, h3, owner_id, search, created_at, updated_at)
     values (${tenantId}, ${id}, ${definition.id}, ${definition.version}, ${reference}, ${definition.initial}, ${initial.phase},
             ${JSON.stringify(data)}::text::jsonb, ${territory?.id ?? null}, ${place?.longitude ?? null}, ${place?.latitude ?? null},
-            ${place === undefined ? null : cellOf(place)}, ${ownerId}, to_tsvector('simple', ${searchText(definition, data, reference)}), ${at}, ${at})`
+            ${place === undefined ? null : cellOf(place)}, ${ownerId}, to_tsvector('simple', ${searchText(definition, data, reference)}), ${at}, ${at})`)
   if (request.attachments !== undefined && request.attachments.length > 0) yield* attachToCase(request.attachments, id)
   if (request.parentId !== undefined) {
     yield* sql`

@@ -3,7 +3,6 @@
  * tenant, `withPlatform` one that serves the listed cross-tenant work. SQL elsewhere asks for `TenantTx` or `PlatformTx`, so a
  * statement outside such a transaction does not compile.
  */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,6 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { SqlError } from "effect/sql/SqlError"
 import { type Later, makeLater } from "./later.ts"
+import { makePipelined, sent } from "./pipelined.ts"
 
 export class Database extends Context.Service<Database, { readonly app: SqlClient; readonly platform: SqlClient }>()(
   "@mahalla/kernel/Database"
@@ -39,15 +39,17 @@ export interface DatabaseOptions {
 }
 
 const connect = (url: Redacted.Redacted<string>, maxConnections: number, pooled: boolean, applicationName: string) =>
-  PgClient.make({
-    url,
-    maxConnections,
-    minConnections: 1,
-    applicationName,
-    prepare: !pooled,
-    // Statements of the engine are short; what runs longer is stopped by the server and reported.
-    ...(pooled ? {} : { startupParameters: { statement_timeout: "30s", idle_in_transaction_session_timeout: "60s" } })
-  })
+  makePipelined(
+    {
+      url,
+      maxConnections,
+      minConnections: 1,
+      applicationName,
+      // Statements of the engine are short; what runs longer is stopped by the server and reported.
+      ...(pooled ? {} : { startupParameters: { statement_timeout: "30s", idle_in_transaction_session_timeout: "60s" } })
+    },
+    pooled
+  )
 
 export const layerDatabase = (options: DatabaseOptions): Layer.Layer<Database, SqlError> =>
   Layer.effect(
@@ -108,7 +110,7 @@ export const withTenant =
       return app
         .withTransaction(
           Effect.andThen(
-            app`SELECT set_config('mahalla.tenant', ${tenantId}, true)`,
+            sent(app`SELECT set_config('mahalla.tenant', ${tenantId}, true)`),
             inTransactionOf(tenantId, app, self)
           )
         )

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
+import { sent } from "./pipelined.ts"
 
 /** One kind of such a write; `Row` is JSON. */
 export interface LaterWrite<Row> {
@@ -34,7 +35,7 @@ export const makeLater = (sql: SqlClient): Later => {
       waiting.clear()
       const last = inserts.pop()!
       const first = inserts.map((insert, place) => sql`${sql(`written_${place}`)} as (${insert})`)
-      return Effect.asVoid(first.length === 0 ? sql`${last}` : sql`with ${sql.csv(first)} ${last}`)
+      return sent(first.length === 0 ? sql`${last}` : sql`with ${sql.csv(first)} ${last}`)
     })
   }
 }
