@@ -295,6 +295,9 @@ describe("machines that fail", () => {
     expect(view.data.mediaProblem).toMatch(/detector said nothing/)
     const violations = await kit.samarkand.staff.inspector.get(`/v1/cases?type=traffic-violation&parent=${id}`)
     expect(violations.body.items).toHaveLength(1)
+    // What could not be looked at is not shown in the clear: whoever decides opens the original.
+    const { items } = (await kit.samarkand.staff.inspector.get(`${at(id)}/attachments`)).body
+    expect(items.map(({ role }: { role: string }) => role)).toEqual(["original"])
     // It kept nobody waiting afterwards.
     expect((await reviewed((await report(citizen)).id)).data).not.toHaveProperty("mediaProblem")
   })

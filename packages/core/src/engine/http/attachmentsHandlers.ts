@@ -4,6 +4,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { Attachments } from "../../kernel/attachments/Attachments.ts"
 import type { Attachment } from "../../kernel/attachments/model.ts"
+import { noteOpened } from "../../kernel/attachments/opened.ts"
 import { NotFound } from "../../kernel/cases/model.ts"
 import { duplicatesOf } from "../../kernel/cases/links.ts"
 import { loadCase } from "../../kernel/cases/record.ts"
@@ -79,7 +80,10 @@ export const attachmentsHandlers = HttpApiBuilder.group(AttachmentsApi, "attachm
       answering(
         Effect.gen(function* () {
           const { attachment, subject } = yield* visible(params.id)
-          if (attachment.role === "original") yield* demand("attachment.read-original", subject)
+          if (attachment.role === "original") {
+            yield* demand("attachment.read-original", subject)
+            yield* withTenant((yield* Actor).tenantId)(noteOpened(attachment))
+          }
           const download = yield* (yield* Attachments).open(params.id, request.headers["range"])
           return HttpServerResponse.stream(download.stream, {
             status: download.status,

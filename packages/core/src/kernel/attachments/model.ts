@@ -67,6 +67,12 @@ export const AttachmentExpired = defineEvent({
   payload: Schema.Struct({ attachmentId: Schema.String, sha256: Schema.String })
 })
 
+/** Somebody who may has looked at an original, in which nothing is hidden. The event's actor is who. */
+export const OriginalOpened = defineEvent({
+  id: "attachment.original-opened",
+  payload: Schema.Struct({ attachmentId: Schema.String })
+})
+
 /** A request about an upload that is answered with a problem. */
 export class UploadProblem extends Data.TaggedError("UploadProblem")<{ readonly answer: ProblemAnswer }> {
   override get message() {

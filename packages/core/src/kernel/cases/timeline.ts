@@ -49,6 +49,10 @@ const kernelEvents: Readonly<Record<string, { readonly audience: Audience; reado
     audience: "staff",
     title: { en: "Link removed", ru: "Связь удалена", uz: "Bog‘lanish olib tashlandi" }
   },
+  "attachment.original-opened": {
+    audience: "staff",
+    title: { en: "Original opened", ru: "Открыт оригинал", uz: "Asl nusxa ochildi" }
+  },
   "case.deadline-passed": { audience: "staff", title: { en: "Deadline passed", ru: "Срок истёк", uz: "Muddat o‘tdi" } },
   "case.escalated": { audience: "staff", title: { en: "Escalated", ru: "Передано выше", uz: "Yuqoriga uzatildi" } }
 }

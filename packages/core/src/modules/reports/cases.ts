@@ -264,7 +264,7 @@ export const trafficReport: CaseType = defineCaseType({
     Effect.gen(function* () {
       yield* notFromTheFuture(String(record.data["occurredAt"]))
       yield* loadOffence(String(record.data["offence"]))
-      yield* enqueue([{ topic: "reports.process", body: { caseId: record.id } }])
+      yield* enqueue([{ topic: "reports.detect", body: { caseId: record.id } }])
     }),
   guards: {
     nothingOpen: ({ case: record }) =>

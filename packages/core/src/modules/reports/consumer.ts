@@ -22,8 +22,8 @@ export const lateFileConsumer: Consumer<unknown, Erased> = {
       if (report.type !== "traffic-report") return
       yield* enqueue([
         {
-          topic: "reports.process",
-          body: { caseId: report.id },
+          topic: "reports.detect",
+          body: { caseId: report.id, attachmentId },
           uniqueKey: `late:${attachmentId}`
         }
       ])

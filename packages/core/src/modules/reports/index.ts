@@ -1,5 +1,5 @@
 /**
- * Reports of traffic violations: a citizen's video or photo becomes standard copies, findings and proposed violations; inspectors decide each; an
+ * Reports of traffic violations: a citizen's video or photo becomes findings, standard copies and proposed violations; inspectors decide each; an
  * accepted one is rewarded. Use it for e-jarima and anything like it.
  */
 import { readMigration } from "../../kernel/db/Migration.ts"
@@ -10,7 +10,7 @@ import { lateFileConsumer, rewardConsumer } from "./consumer.ts"
 import { detectJob, encodeJob, settleJob } from "./jobs.ts"
 import { OffenceChanged } from "./model.ts"
 
-export { DetectorPatience } from "./jobs.ts"
+export { DetectorPatience } from "./detect.ts"
 export { trafficReport, trafficViolation } from "./cases.ts"
 export { putOffence } from "./offences.ts"
 export type { Offence } from "./model.ts"
@@ -22,7 +22,7 @@ export const reports = (): Module =>
     caseTypes: [trafficReport, trafficViolation],
     events: [OffenceChanged],
     consumers: [lateFileConsumer, rewardConsumer],
-    jobs: [encodeJob, detectJob, settleJob],
+    jobs: [detectJob, encodeJob, settleJob],
     permissions: ["offence.change", "finding.read"],
     migrations: [readMigration("reports", new URL("./migrations/0001_reports.sql", import.meta.url))],
     api: { definition: ReportsApi, layer: reportsApiLayer }

@@ -11,11 +11,11 @@ export interface ProposedPlate {
 /** Violations proposed from one report at most. */
 export const maxProposed = 20
 
-/** O and I are not told from 0 and 1 by everybody who writes a plate down. */
-const folded = (text: string) =>
-  text
-    .toUpperCase()
-    .replaceAll(/[^A-Z0-9]/g, "")
+/** O and I are not told from 0 and 1 by everybody who writes a plate down. `besides`: a character that stays too. */
+export const folded = (text: string, besides = "") =>
+  [...text.toUpperCase()]
+    .filter((character) => /[A-Z0-9]/.test(character) || character === besides)
+    .join("")
     .replaceAll("O", "0")
     .replaceAll("I", "1")
 

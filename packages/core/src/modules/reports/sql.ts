@@ -26,12 +26,12 @@ export const parentOf = Effect.fnUntraced(function* (caseId: string) {
   return rows[0]?.to_id
 })
 
-/** Replaces what was found in an attachment, so that a job run twice leaves one set. */
+/** Replaces what was found in an attachment, so that a job run twice leaves one set. Frames are named when their copies are there. */
 export const storeFindings = Effect.fn("reports.storeFindings")(function* (options: {
   readonly caseId: string
   readonly attachmentId: string
   readonly model: string
-  readonly findings: ReadonlyArray<Finding & { readonly frameId: string | null }>
+  readonly findings: ReadonlyArray<Finding>
 }) {
   const { sql, tenantId } = yield* TenantTx
   const at = new Date(yield* Clock.currentTimeMillis)
@@ -40,11 +40,23 @@ export const storeFindings = Effect.fn("reports.storeFindings")(function* (optio
   for (const finding of options.findings) {
     yield* sql`
       insert into mahalla.finding
-        (tenant_id, id, case_id, attachment_id, frame_id, kind, at, box, text, country, format, confidence, certain, model, created_at)
-      values (${tenantId}, ${yield* newId}, ${options.caseId}, ${options.attachmentId}, ${finding.frameId}, ${finding.kind}, ${finding.at ?? null},
+        (tenant_id, id, case_id, attachment_id, kind, at, box, text, country, format, confidence, certain, model, created_at)
+      values (${tenantId}, ${yield* newId}, ${options.caseId}, ${options.attachmentId}, ${finding.kind}, ${finding.at ?? null},
               ${JSON.stringify(finding.box)}::text::jsonb, ${finding.text ?? null}, ${finding.country ?? null}, ${finding.format ?? null},
               ${finding.confidence}, ${finding.certain}, ${options.model}, ${at})`
   }
+})
+
+/** Names the kept frame of all findings of its moment. Index `finding_attachment`. */
+export const frameOfFindings = Effect.fnUntraced(function* (options: {
+  readonly attachmentId: string
+  readonly at: number
+  readonly frameId: string
+}) {
+  const { sql, tenantId } = yield* TenantTx
+  yield* sql`
+    update mahalla.finding set frame_id = ${options.frameId}
+    where tenant_id = ${tenantId} and attachment_id = ${options.attachmentId} and at = ${options.at}`
 })
 
 /** All findings of a report, surest first. Index `finding_case`. */

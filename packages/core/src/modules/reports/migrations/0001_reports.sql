@@ -40,4 +40,5 @@ create table mahalla.finding (
   foreign key (tenant_id, case_id) references mahalla.civic_case (tenant_id, id) on delete cascade
 );
 create index finding_case on mahalla.finding (tenant_id, case_id, id);
-select mahalla.protect('mahalla.finding', 'select, insert, delete');
+create index finding_attachment on mahalla.finding (tenant_id, attachment_id);
+select mahalla.protect('mahalla.finding', 'select, insert, update, delete');
