@@ -1,5 +1,5 @@
 /**
- * The Detector that reads licence plates: checks the request, asks the reader's process within the time allowed, and weighs what several
+ * The Detector that reads licence plates and finds faces: checks the request, asks the reader's process within the time allowed, and weighs what several
  * frames of one video say about the same plate.
  */
 import { Detector, DetectorError, type DetectorReason, type DetectRequest } from "@mahalla/core/plugin"
@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { basename } from "node:path"
 import type { PlatesConfig } from "./config.ts"
-import { mergeFrames } from "./merge.ts"
+import { facesOf, mergeFrames } from "./merge.ts"
 import { makeReader } from "./Reader.ts"
 
 /** Changes whenever the same picture may give another finding. */
-export const model = "plates/1.1.0"
+export const model = "plates/1.2.0"
 
 const next: Record<DetectorReason, string> = {
   NotMedia: "Hand in an undamaged JPEG or PNG picture.",
@@ -59,7 +59,10 @@ export const platesDetector = (config: PlatesConfig, options: { readonly program
               Effect.fail(fail("Unavailable", subject, `The plate reader stopped: ${gone.message}.`, gone))
             )
           )
-        if (answer.ok) return mergeFrames(request.frames, answer.frames)
+        if (answer.ok)
+          return [...mergeFrames(request.frames, answer.frames), ...facesOf(request.frames, answer.faces)].sort(
+            (a, b) => b.confidence - a.confidence || a.frame - b.frame
+          )
         const file = basename(answer.path)
         return yield* answer.reason === "Failed"
           ? fail("Unavailable", file, `The plate reader failed on ${file}: ${answer.message}.`)

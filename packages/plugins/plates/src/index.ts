@@ -1,6 +1,6 @@
 /**
- * Finds licence plates in photographs and video frames and reads them, offline. For cities where people report vehicles; every finding
- * says whether it is certain, and an inspector decides on those that are not.
+ * Finds licence plates in photographs and video frames and reads them, and finds the faces that copies must hide, offline. For cities where
+ * people report vehicles; every finding says whether it is certain, and an inspector decides on those that are not.
  */
 import { definePlugin, Detector } from "@mahalla/core/plugin"
 import { PlatesConfig } from "./config.ts"
@@ -14,6 +14,6 @@ export const plates = definePlugin({
   apiVersion: 1,
   config: PlatesConfig,
   provides: [Detector],
-  capabilities: { kinds: ["plate"], countries: ["UZ", "GE"], offline: true },
+  capabilities: { kinds: ["plate", "face"], countries: ["UZ", "GE"], offline: true },
   layer: (config) => platesDetector(config)
 })

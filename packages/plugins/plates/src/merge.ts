@@ -3,6 +3,7 @@
  * One finding is kept per plate and frame, each with its own box.
  */
 import type { DetectorFrame, Finding } from "@mahalla/core/plugin"
+import type { Face } from "./faces.ts"
 import { fold } from "./grammar.ts"
 import type { PlateReading } from "./read.ts"
 
@@ -52,6 +53,22 @@ const unread = (frames: ReadonlyArray<DetectorFrame>, frame: number, { box, conf
   confidence,
   certain: false
 })
+
+/** Faces are places too, each for itself: nothing says whose they are. */
+export const facesOf = (
+  frames: ReadonlyArray<DetectorFrame>,
+  found: ReadonlyArray<ReadonlyArray<Face>>
+): ReadonlyArray<Finding> =>
+  found.flatMap((list, frame) =>
+    list.map(({ box, confidence }) => ({
+      kind: "face",
+      frame,
+      ...momentOf(frames, frame),
+      box,
+      confidence,
+      certain: false
+    }))
+  )
 
 export const mergeFrames = (
   frames: ReadonlyArray<DetectorFrame>,

@@ -3,6 +3,7 @@
  */
 import { open as openFile } from "node:fs/promises"
 import sharp from "sharp"
+import { cell, type Colours } from "./faces.ts"
 import { double, type Grey } from "./image.ts"
 
 export interface Limits {
@@ -58,13 +59,13 @@ const sniff = async (path: string, limits: Limits): Promise<void> => {
   }
 }
 
-/** Turns and mirrors as the camera noted (EXIF 1–8). */
-const upright = (image: Grey, orientation: number): Grey => {
+/** Turns and mirrors as the camera noted (EXIF 1–8); `depth` bytes to a pixel. */
+const upright = (image: Grey, orientation: number, depth = 1): Grey => {
   if (orientation < 2 || orientation > 8) return image
   const swap = orientation >= 5
   const width = swap ? image.height : image.width
   const height = swap ? image.width : image.height
-  const data = new Uint8Array(width * height)
+  const data = new Uint8Array(width * height * depth)
   const right = image.width - 1
   const bottom = image.height - 1
   for (let y = 0; y < height; y++)
@@ -83,9 +84,33 @@ const upright = (image: Grey, orientation: number): Grey => {
                   : orientation === 7
                     ? [right - y, bottom - x]
                     : [right - y, x]
-      data[y * width + x] = image.data[sy! * image.width + sx!]!
+      for (let c = 0; c < depth; c++)
+        data[(y * width + x) * depth + c] = image.data[(sy! * image.width + sx!) * depth + c]!
     }
   return { width, height, data }
+}
+
+const options = { limitInputPixels: false, failOn: "error", sequentialRead: true } as const
+
+/** Longest sides in which faces are looked for: the network knows faces of 40 to 300 pixels, and a face may be most of a picture. */
+export const sidesForFaces = [960, 320] as const
+
+/** The colours of a picture that `openPicture` took, upright, filled up with black to whole cells; `across` pixels of its width are picture. */
+export const openColours = async (path: string, side: number): Promise<Colours & { readonly across: number }> => {
+  const { orientation = 1 } = await sharp(path, options).metadata()
+  const { data, info } = await sharp(path, options)
+    .resize({ width: side, height: side, fit: "inside", fastShrinkOnLoad: true })
+    .flatten({ background: "#ffffff" })
+    .toColourspace("srgb")
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+  const seen = upright({ width: info.width, height: info.height, data }, orientation, info.channels)
+  const width = Math.ceil(seen.width / cell) * cell
+  const height = Math.ceil(seen.height / cell) * cell
+  const filled = new Uint8Array(width * height * 3)
+  for (let y = 0; y < seen.height; y++)
+    filled.set(seen.data.subarray(y * seen.width * 3, (y + 1) * seen.width * 3), y * width * 3)
+  return { width, height, data: filled, across: seen.width }
 }
 
 export const openPicture = async (path: string, limits: Limits): Promise<Picture> => {
@@ -93,7 +118,6 @@ export const openPicture = async (path: string, limits: Limits): Promise<Picture
   const damaged = (cause: Error) => {
     throw new Refusal("NotMedia", `it is damaged (${cause.message.split("\n")[0]!.replaceAll(path, "the file")})`)
   }
-  const options = { limitInputPixels: false, failOn: "error", sequentialRead: true } as const
   const facts = await sharp(path, options).metadata().catch(damaged)
   const pixels = facts.width * facts.height
   if (pixels > limits.maxPixels)

@@ -1,4 +1,5 @@
 /** What the server's process and the reader's process say to each other. */
+import type { Face } from "./faces.ts"
 import type { PlateReading } from "./read.ts"
 
 export interface Question {
@@ -10,7 +11,14 @@ export interface Question {
 }
 
 export type Answer =
-  | { readonly id: number; readonly ok: true; readonly frames: ReadonlyArray<ReadonlyArray<PlateReading>> }
+  | {
+      readonly id: number
+      readonly ok: true
+      /** Plates of each picture. */
+      readonly frames: ReadonlyArray<ReadonlyArray<PlateReading>>
+      /** Faces of each picture. */
+      readonly faces: ReadonlyArray<ReadonlyArray<Face>>
+    }
   | {
       readonly id: number
       readonly ok: false

@@ -95,6 +95,17 @@ test("a_film_shows_the_named_plate_and_hides_the_other_in_every_copy", async () 
     expect([...(await readIn(await sent(await bytesOf(frame))))]).not.toContain(other)
 }, 300_000)
 
+test("faces_are_hidden_in_the_poster", async () => {
+  const people = new URL("../../../plugins/plates/node_modules/@vladmandic/face-api/demo/sample1.jpg", import.meta.url)
+  const facesIn = async ({ id }: Sent) => {
+    const { body } = await kit.samarkand.staff.inspector.get(`/v1/reports/${id}/findings`)
+    return (body.items as ReadonlyArray<{ kind: string }>).filter(({ kind }) => kind === "face").length
+  }
+  const first = await sent(readFileSync(people))
+  expect(await facesIn(first)).toBeGreaterThanOrEqual(3)
+  expect(await facesIn(await sent(await copy(first, "poster")))).toBe(0)
+})
+
 test("the_original_is_for_inspectors_and_who_opened_it_stands_in_the_timeline", async () => {
   const first = await sent(readFileSync(join(photographs, "eu8.jpg")))
   const { inspector } = kit.samarkand.staff

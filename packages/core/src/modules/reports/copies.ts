@@ -9,7 +9,7 @@ import { withTenant } from "../../kernel/db/Database.ts"
 import { Encoder, type MediaInfo } from "../../ports/Encoder.ts"
 import type { FindingRow } from "./model.ts"
 import { momentsFor } from "./moments.ts"
-import { frameRegions, hiddenOf, movingRegions, stillRegions } from "./regions.ts"
+import { frameRegions, movingRegions, type Sorted, sortOut, stillRegions } from "./regions.ts"
 import { frameOfFindings } from "./sql.ts"
 import { workFolder } from "./workFolder.ts"
 
@@ -51,14 +51,14 @@ export interface CopiesOf {
 }
 
 /** Frames of a video with a plate that was read, for the inspector to compare. */
-const keepFrames = Effect.fnUntraced(function* (copies: CopiesOf, input: string, hidden: ReadonlyArray<FindingRow>) {
+const keepFrames = Effect.fnUntraced(function* (copies: CopiesOf, input: string, sorted: Sorted<FindingRow>) {
   const { findings, original, tenantId } = copies
   const waiting = findings.filter(({ frame_id: frame, text }) => text !== null && frame === null)
   const moments = [...new Set(waiting.flatMap(({ at }) => (at === null ? [] : [at])))].sort((a, b) => a - b)
   if (moments.length === 0) return
   const encoder = yield* Encoder
   const directory = yield* workFolder
-  const frames = yield* encoder.frames({ input, directory, at: moments, blur: frameRegions(hidden) })
+  const frames = yield* encoder.frames({ input, directory, at: moments, blur: frameRegions(sorted) })
   for (const { at, path } of frames) {
     const name = `frame-${at.toFixed(2)}.jpg`
     const frame = yield* stored(original, "frame", { name, path }, { at, model: encoder.model })
@@ -73,20 +73,20 @@ export const makeCopies = Effect.fn("reports.makeCopies")(function* (copies: Cop
   const folder = yield* workFolder
   const input = yield* (yield* Attachments).toFile(original.id, folder)
   const info = yield* encoder.probe(input)
-  const hidden = hiddenOf(findings, copies.about)
-  const hides = { hidden: hidden.length, model: encoder.model }
+  const sorted = sortOut(findings, copies.about)
+  const hides = { hidden: sorted.hidden.length, model: encoder.model }
   const poster = join(folder, "poster.jpg")
   if (info.kind === "image") {
-    const picture = yield* encoder.poster({ input, output: poster, blur: stillRegions(hidden) })
+    const picture = yield* encoder.poster({ input, output: poster, blur: stillRegions(sorted) })
     yield* stored(original, "poster", { name: "poster.jpg", path: poster }, { ...infoOf(picture), ...hides })
     return
   }
   const standard = join(folder, "standard.mp4")
-  const blur = movingRegions(hidden, momentsFor(info.duration, copies.moment))
+  const blur = movingRegions(sorted, momentsFor(info.duration, copies.moment))
   const copy = yield* encoder.transcode({ input, output: standard, blur })
   if (!made.some(({ kind }) => kind === "standard"))
     yield* stored(original, "standard", { name: "standard.mp4", path: standard }, { ...infoOf(copy), ...hides })
-  yield* keepFrames(copies, input, hidden)
+  yield* keepFrames(copies, input, sorted)
   // Of the copy, in which everything is hidden for as long as it is seen and no longer.
   const picture = yield* encoder.poster({ input: standard, output: poster })
   yield* stored(original, "poster", { name: "poster.jpg", path: poster }, { ...infoOf(picture), ...hides })

@@ -1,7 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { momentsFor } from "./moments.ts"
-import { frameRegions, hiddenOf, movingRegions, type Seen, stillRegions } from "./regions.ts"
+import { frameRegions, sortOut, movingRegions, type Seen, stillRegions } from "./regions.ts"
 
 const box = (x: number, y: number) => ({ x, y, width: 100, height: 20 })
 const plate = (text: string | null, at: number | null = null, place = box(0, 0)): Seen => ({
@@ -30,26 +30,54 @@ describe("what copies hide", () => {
     ["nothing of other kinds", [{ ...face(), kind: "vehicle" }], [], [false]]
   ]
   test.each(table)("%s", (_, findings, about, expected) => {
-    const hidden = hiddenOf(findings, about)
+    const { hidden } = sortOut(findings, about)
     expect(findings.map((one) => hidden.includes(one))).toEqual(expected)
   })
 })
 
+const hiding = (...hidden: ReadonlyArray<Seen>) => ({ hidden, shown: [] })
+
 describe("regions", () => {
+  const inside = (region: { readonly box: Seen["box"] }, x: number, y: number) =>
+    x > region.box.x && x < region.box.x + region.box.width && y > region.box.y && y < region.box.y + region.box.height
+
+  test("of_a_supposed_face_leave_the_plate_of_the_report_free", () => {
+    const large: Seen = { ...face(1), box: { x: 0, y: 0, width: 400, height: 400 } }
+    const own = plate("01A777AA", 1, box(150, 300))
+    const sorted = sortOut([large, own], ["01A777AA"])
+    for (const regions of [stillRegions(sorted), frameRegions(sorted), movingRegions(sorted, [0, 1, 2])]) {
+      expect(regions.some((region) => inside(region, 200, 310))).toBe(false)
+      for (const [x, y] of [
+        [200, 100],
+        [50, 310],
+        [350, 310],
+        [200, 380]
+      ] as const)
+        expect(regions.some((region) => inside(region, x, y))).toBe(true)
+    }
+  })
+
+  test("of_a_foreign_plate_are_hidden_whole_even_where_the_reports_own_plate_was_a_moment_ago", () => {
+    const sorted = sortOut([plate("10B123CC", 2), plate("01A777AA", 1)], ["01A777AA"])
+    const regions = movingRegions(sorted, [0, 1, 2, 3])
+    expect(regions).toHaveLength(1)
+    expect(regions.some((region) => inside(region, 50, 10))).toBe(true)
+  })
+
   test("are_larger_than_what_was_seen_and_larger_still_where_it_moves", () => {
-    const [still] = stillRegions([plate(null)])
-    const [moving] = movingRegions([plate(null, 1)], [0, 1, 2])
-    expect(still!.box).toEqual({ x: -10, y: -2, width: 120, height: 24 })
+    const [still] = stillRegions(hiding(plate(null)))
+    const [moving] = movingRegions(hiding(plate(null, 1)), [0, 1, 2])
+    expect(still!.box).toEqual({ x: -15, y: -3, width: 130, height: 26 })
     expect(moving!.box).toEqual({ x: -35, y: -7, width: 170, height: 34 })
   })
 
   test("last_from_the_moment_before_to_the_moment_after", () => {
-    const times = (at: number) => movingRegions([plate(null, at)], [0, 1, 2]).map(({ from, to }) => [from, to])
+    const times = (at: number) => movingRegions(hiding(plate(null, at)), [0, 1, 2]).map(({ from, to }) => [from, to])
     expect([times(0), times(1), times(2)]).toEqual([[[undefined, 1]], [[0, 2]], [[1, undefined]]])
   })
 
   test("of_frames_touch_no_other_moment", () => {
-    const [region] = frameRegions([plate(null, 1.5)])
+    const [region] = frameRegions(hiding(plate(null, 1.5)))
     expect(region!.from).toBeGreaterThan(1.49)
     expect(region!.to).toBeLessThan(1.51)
   })
@@ -63,10 +91,7 @@ describe("regions", () => {
         (duration, named, part) => {
           const moments = momentsFor(duration, named)
           const second = part * duration
-          const regions = movingRegions(
-            moments.map((at) => face(at)),
-            moments
-          )
+          const regions = movingRegions(hiding(...moments.map((at) => face(at))), moments)
           expect(regions.some(({ from, to }) => (from ?? 0) <= second && second <= (to ?? Infinity))).toBe(true)
         }
       )

@@ -32,24 +32,28 @@ const covered = (a: Box, b: Box): number => {
   return (across * down) / Math.min(a.width * a.height, b.width * b.height)
 }
 
-/** The findings that copies hide, of all those in one medium. `about`: the plates of the report. */
-export const hiddenOf = <A extends Seen>(
-  findings: ReadonlyArray<A>,
-  about: ReadonlyArray<string>
-): ReadonlyArray<A> => {
+/** What copies hide of all that was found in one medium, and the plates they must go on showing. */
+export interface Sorted<A extends Seen> {
+  readonly hidden: ReadonlyArray<A>
+  readonly shown: ReadonlyArray<A>
+}
+
+/** `about`: the plates of the report. */
+export const sortOut = <A extends Seen>(findings: ReadonlyArray<A>, about: ReadonlyArray<string>): Sorted<A> => {
   const plates = findings.filter(({ kind }) => kind === "plate")
-  const own = plates.filter(({ text }) => text !== null && about.some((plate) => readsAs(text, plate)))
+  const shown = plates.filter(({ text }) => text !== null && about.some((plate) => readsAs(text, plate)))
   // Of the report's own plate a second, unread finding may lie on the first.
-  const onOwn = (one: Seen) =>
-    one.text === null && own.some((plate) => plate.at === one.at && covered(plate.box, one.box) > 0.5)
-  return [
+  const onShown = (one: Seen) =>
+    one.text === null && shown.some((plate) => plate.at === one.at && covered(plate.box, one.box) > 0.5)
+  const hidden = [
     ...findings.filter(({ kind }) => kind === "face"),
-    ...plates.filter((one) => !own.includes(one) && !onOwn(one))
+    ...plates.filter((one) => !shown.includes(one) && !onShown(one))
   ]
+  return { hidden, shown }
 }
 
 /** Of a box's sides, added on every side: boxes are drawn tight, and things move between the moments looked at. */
-const margin = { still: 0.1, moving: 0.35 } as const
+const margin = { still: 0.15, moving: 0.35 } as const
 
 const widened = ({ height, width, x, y }: Box, by: number): Box => ({
   x: x - width * by,
@@ -58,25 +62,56 @@ const widened = ({ height, width, x, y }: Box, by: number): Box => ({
   height: height * (1 + 2 * by)
 })
 
+/** What is left of a box around another one: above, below, to the left and to the right. */
+const around = (box: Box, hole: Box): ReadonlyArray<Box> => {
+  if (covered(box, hole) === 0) return [box]
+  const [right, bottom] = [box.x + box.width, box.y + box.height]
+  const top = Math.max(box.y, hole.y)
+  const end = Math.min(bottom, hole.y + hole.height)
+  const left = Math.max(box.x, hole.x)
+  const stop = Math.min(right, hole.x + hole.width)
+  return [
+    { ...box, height: top - box.y },
+    { ...box, y: end, height: bottom - end },
+    { x: box.x, y: top, width: left - box.x, height: end - top },
+    { x: stop, y: top, width: right - stop, height: end - top }
+  ].filter(({ height, width }) => height > 0 && width > 0)
+}
+
+/** A supposed face leaves free the plate that the report is about, which no face ever covers; a plate's place is hidden whole. */
+const boxesOf = (one: Seen, by: number, shown: ReadonlyArray<Seen>): ReadonlyArray<Box> =>
+  one.kind === "face"
+    ? shown.reduce<ReadonlyArray<Box>>(
+        (boxes, plate) => boxes.flatMap((box) => around(box, widened(plate.box, margin.still))),
+        [widened(one.box, by)]
+      )
+    : [widened(one.box, by)]
+
 /** In a photograph, or in whatever shows one moment only. */
-export const stillRegions = (hidden: ReadonlyArray<Seen>): ReadonlyArray<BlurRegion> =>
-  hidden.map(({ box }) => ({ box: widened(box, margin.still) }))
+export const stillRegions = ({ hidden, shown }: Sorted<Seen>): ReadonlyArray<BlurRegion> =>
+  hidden.flatMap((one) => boxesOf(one, margin.still, shown).map((box) => ({ box })))
 
 /** In frames taken at the moments looked at: each hides what was seen in it, and nothing else. */
-export const frameRegions = (hidden: ReadonlyArray<Seen>): ReadonlyArray<BlurRegion> =>
-  hidden.map(({ at, box }) => ({ box: widened(box, margin.still), from: (at ?? 0) - 0.005, to: (at ?? 0) + 0.005 }))
+export const frameRegions = ({ hidden, shown }: Sorted<Seen>): ReadonlyArray<BlurRegion> =>
+  hidden.flatMap((one) => {
+    const at = one.at ?? 0
+    const then = shown.filter((plate) => plate.at === one.at)
+    return boxesOf(one, margin.still, then).map((box) => ({ box, from: at - 0.005, to: at + 0.005 }))
+  })
 
 /**
  * In a video: from the moment looked at before to the one looked at after, so that between two moments the places of both are hidden.
  * `moments`: those looked at, ascending, in seconds.
  */
-export const movingRegions = (hidden: ReadonlyArray<Seen>, moments: ReadonlyArray<number>): ReadonlyArray<BlurRegion> =>
-  hidden.map(({ at, box }) => {
-    const from = moments.findLast((moment) => moment < (at ?? 0))
-    const to = moments.find((moment) => moment > (at ?? 0))
-    return {
-      box: widened(box, margin.moving),
-      ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to })
-    }
+export const movingRegions = (
+  { hidden, shown }: Sorted<Seen>,
+  moments: ReadonlyArray<number>
+): ReadonlyArray<BlurRegion> =>
+  hidden.flatMap((one) => {
+    const at = one.at ?? 0
+    const from = moments.findLast((moment) => moment < at)
+    const to = moments.find((moment) => moment > at)
+    const then = shown.filter((plate) => (plate.at ?? 0) >= (from ?? 0) && (plate.at ?? 0) <= (to ?? Infinity))
+    const times = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
+    return boxesOf(one, margin.moving, then).map((box) => ({ box, ...times }))
   })
