@@ -76,8 +76,6 @@ interface Plane {
   readonly at: number
 }
 
-const leaky = (value: number) => (value < 0 ? value * 0.1 : value)
-
 export class FaceFinder {
   private readonly weights: Weights
   private kernel: Kernel = makeKernel(4)
@@ -102,6 +100,15 @@ export class FaceFinder {
     return at
   }
 
+  /** A row of pixels that begin as their bias. */
+  private biased(name: string, width: number, depth: number): { readonly at: number; readonly end: number } {
+    const { floats } = this.kernel
+    const at = this.take(width * depth)
+    const bias = this.weights(name)
+    for (let x = 0; x < width; x++) floats.set(bias, at + x * depth)
+    return { at, end: at + width * depth }
+  }
+
   /** Rows made one by one by `row`, the largest of each two by two kept; `step` 1 keeps the size. */
   private pooled(size: Omit<Plane, "at">, step: 1 | 2, row: (y: number, at: number) => void): Plane {
     const { floats } = this.kernel
@@ -122,15 +129,15 @@ export class FaceFinder {
         const left = x * step * depth
         const right = (x * step + 1 < width ? x * step + 1 : x * step) * depth
         const to = at + (y * out.width + x) * depth
-        for (let c = 0; c < depth; c++)
-          floats[to + c] = leaky(
-            Math.max(
-              floats[one + left + c]!,
-              floats[one + right + c]!,
-              floats[other + left + c]!,
-              floats[other + right + c]!
-            )
+        for (let c = 0; c < depth; c++) {
+          const most = Math.max(
+            floats[one + left + c]!,
+            floats[one + right + c]!,
+            floats[other + left + c]!,
+            floats[other + right + c]!
           )
+          floats[to + c] = most < 0 ? most * 0.1 : most
+        }
       }
     }
     return { ...out, at }
@@ -143,11 +150,11 @@ export class FaceFinder {
     for (let i = 0; i < data.length; i++) floats[at + i] = (data[i]! - means[i % 3]!) / 255
     const depth = channels[0]
     const filters = this.put("conv0/filters", 27, depth)
-    const bias = this.weights("conv0/bias")
+    const bias = this.biased("conv0/bias", width - 2, depth)
     return this.pooled({ width: width - 2, height: height - 2, channels: depth }, 2, (y, to) => {
+      floats.copyWithin(to, bias.at, bias.end)
       for (let x = 0; x < width - 2; x++) {
         const pixel = to + x * depth
-        floats.set(bias, pixel)
         for (let dy = 0; dy < 3; dy++)
           accumulate(4 * (at + ((y + dy) * width + x) * 3), 4 * (filters + dy * 9 * depth), 4 * pixel, 9, 4 * depth)
       }
@@ -161,11 +168,35 @@ export class FaceFinder {
     const to = channels[layer]!
     const alone = this.put(`conv${layer}/depthwise_filter`, 9, from)
     const mixing = this.put(`conv${layer}/pointwise_filter`, from, to)
-    const bias = this.weights(`conv${layer}/bias`)
-    const pixel = this.take(from)
     const { height, width } = input
+    const bias = this.biased(`conv${layer}/bias`, width, to)
+    const pixel = this.take(from)
+    /** A pixel that has neighbours on all sides, as nearly all have. */
+    const amid = (left: number) => {
+      const [a, b, d] = [left - width * from, left, left + width * from]
+      const wide = 2 * from
+      for (let c = 0; c < from; c++) {
+        const w = alone + c
+        floats[pixel + c] =
+          floats[a + c]! * floats[w]! +
+          floats[a + from + c]! * floats[w + from]! +
+          floats[a + wide + c]! * floats[w + wide]! +
+          floats[b + c]! * floats[w + 3 * from]! +
+          floats[b + from + c]! * floats[w + 4 * from]! +
+          floats[b + wide + c]! * floats[w + 5 * from]! +
+          floats[d + c]! * floats[w + 6 * from]! +
+          floats[d + from + c]! * floats[w + 7 * from]! +
+          floats[d + wide + c]! * floats[w + 8 * from]!
+      }
+    }
     return this.pooled({ width, height, channels: to }, step, (y, row) => {
+      floats.copyWithin(row, bias.at, bias.end)
       for (let x = 0; x < width; x++) {
+        if (y > 0 && y < height - 1 && x > 0 && x < width - 1) {
+          amid(input.at + (y * width + x - 1) * from)
+          accumulate(4 * pixel, 4 * mixing, 4 * (row + x * to), from, 4 * to)
+          continue
+        }
         floats.fill(0, pixel, pixel + from)
         for (let dy = Math.max(0, 1 - y); dy < Math.min(3, height + 1 - y); dy++)
           for (let dx = Math.max(0, 1 - x); dx < Math.min(3, width + 1 - x); dx++) {
@@ -173,7 +204,6 @@ export class FaceFinder {
             const filter = alone + (dy * 3 + dx) * from
             for (let c = 0; c < from; c++) floats[pixel + c]! += floats[seen + c]! * floats[filter + c]!
           }
-        floats.set(bias, row + x * to)
         accumulate(4 * pixel, 4 * mixing, 4 * (row + x * to), from, 4 * to)
       }
     })
