@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import { type Database, layerDatabase, PlatformTx, withPlatform } from "../kernel/db/Database.ts"
 import { migrate, type MigrationError } from "../kernel/db/migrate.ts"
@@ -26,6 +27,10 @@ export interface TestKernelOptions {
   readonly migrations?: ReadonlyArray<Migration>
   /** Connections of the pools together. Default 8. */
   readonly maxConnections?: number
+  /** Puts a pooler in transaction mode between: gives its addresses for the server's. Default none. */
+  readonly through?: (
+    urls: ReadonlyArray<Redacted.Redacted<string>>
+  ) => Effect.Effect<ReadonlyArray<Redacted.Redacted<string>>, never, Scope.Scope>
 }
 
 /** Where the test's database is; for tests that look past the pools, or start a second server on it. */
@@ -129,9 +134,16 @@ const copyTemplate = (options: TestKernelOptions) =>
  */
 export const testKernel = (options: TestKernelOptions): Layer.Layer<Database | TestKernel, MigrationError | SqlError> =>
   Layer.unwrap(
-    Effect.map(TestKernel, ({ app, platform }) =>
-      layerDatabase({ app, platform, maxConnections: options.maxConnections ?? 8, pooled: false })
-    )
+    Effect.gen(function* () {
+      const { app, platform } = yield* TestKernel
+      const urls = yield* options.through?.([app, platform]) ?? Effect.succeed([app, platform])
+      return layerDatabase({
+        app: urls[0]!,
+        platform: urls[1]!,
+        maxConnections: options.maxConnections ?? 8,
+        pooled: options.through !== undefined
+      })
+    })
   ).pipe(Layer.provideMerge(Layer.effect(TestKernel, copyTemplate(options))))
 
 const settings: TenantSettings = {

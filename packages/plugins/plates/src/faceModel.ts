@@ -3,10 +3,11 @@ import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import type { Manifest } from "./faces.ts"
 
-const file = (ending: string) =>
-  createRequire(import.meta.url).resolve(`@vladmandic/face-api/model/tiny_face_detector_model${ending}`)
+const require = createRequire(import.meta.url)
 
 export const faceModel = (): readonly [Manifest, Uint8Array] => [
-  JSON.parse(readFileSync(file("-weights_manifest.json"), "utf8")) as Manifest,
-  readFileSync(file(".bin"))
+  JSON.parse(
+    readFileSync(require.resolve("@vladmandic/face-api/model/tiny_face_detector_model-weights_manifest.json"), "utf8")
+  ) as Manifest,
+  readFileSync(require.resolve("@vladmandic/face-api/model/tiny_face_detector_model.bin"))
 ]

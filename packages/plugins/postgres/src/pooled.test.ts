@@ -7,17 +7,17 @@ import * as Scope from "effect/Scope"
 import { afterAll, describe, it } from "vitest"
 import { layerEventBus } from "./PostgresEventBus.ts"
 import { layerQueue } from "./PostgresQueue.ts"
+import { pooled } from "../../../../scripts/services/pooler.ts"
 import { database } from "./test/database.ts"
-import { pooled } from "./test/pooler.ts"
 
 const scope = Effect.runSync(Scope.make())
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
 /** One pooler for the file, started by the first rule. */
-const platform = Effect.runSync(Effect.cached(Scope.provide(pooled(database.host.platform), scope)))
+const platform = Effect.runSync(Effect.cached(Scope.provide(pooled([database.host.platform]), scope)))
 const host = Layer.effect(
   HostDatabase,
-  Effect.map(platform, (url) => ({ platform: url, listen: database.host.listen, pooled: true }))
+  Effect.map(platform, ([url]) => ({ platform: url!, listen: database.host.listen, pooled: true }))
 )
 const runner = { describe, it }
 const name = "postgres behind PgBouncer"

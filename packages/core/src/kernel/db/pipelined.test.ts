@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import { assert, layer } from "@effect/vitest"
 import { SqlError } from "effect/sql/SqlError"
 import { inject } from "vitest"
+import { pooled } from "../../../../../scripts/services/pooler.ts"
 import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.ts"
 import { afterCommit, Database, TenantTx, withTenant } from "./Database.ts"
 import { sent } from "./pipelined.ts"
@@ -40,99 +41,105 @@ const running = (text: string) =>
     )
   )
 
-layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 8 }), { excludeTestServices: true })(
-  "statements that nobody waits for",
-  (it) => {
-    it.effect("are_there_for_what_comes_after_them_and_after_the_commit", () =>
-      Effect.gen(function* () {
-        const { tenantId } = yield* createTenant()
-        const seen = yield* withTenant(tenantId)(Effect.andThen(sent(row("a")), codes))
-        assert.deepStrictEqual(seen, ["a"])
-        yield* withTenant(tenantId)(Effect.andThen(sent(row("b")), sent(row("c"))))
-        assert.deepStrictEqual(yield* withTenant(tenantId)(codes), ["a", "b", "c"])
-      })
-    )
+const kernels = [
+  ["", {}],
+  [" behind PgBouncer", { through: pooled }]
+] as const
+for (const [where, more] of kernels) {
+  layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 8, ...more }), { excludeTestServices: true })(
+    `statements that nobody waits for${where}`,
+    (it) => {
+      it.effect("are_there_for_what_comes_after_them_and_after_the_commit", () =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* createTenant()
+          const seen = yield* withTenant(tenantId)(Effect.andThen(sent(row("a")), codes))
+          assert.deepStrictEqual(seen, ["a"])
+          yield* withTenant(tenantId)(Effect.andThen(sent(row("b")), sent(row("c"))))
+          assert.deepStrictEqual(yield* withTenant(tenantId)(codes), ["a", "b", "c"])
+        })
+      )
 
-    it.effect("fail_the_commit_with_their_own_error", () =>
-      Effect.gen(function* () {
-        const { tenantId } = yield* createTenant()
-        let told = false
-        const exit = yield* Effect.exit(
-          withTenant(tenantId)(
-            Effect.gen(function* () {
-              yield* sent(row("a"))
-              yield* sent(row("a"))
-              yield* sent(row("b"))
-              yield* afterCommit(Effect.sync(() => void (told = true)))
-            })
-          )
-        )
-        assert.strictEqual(reasonOf(exit), refused)
-        assert.isFalse(told)
-        assert.deepStrictEqual(yield* withTenant(tenantId)(codes), [])
-      })
-    )
-
-    it.effect("fail_the_next_question_with_their_own_error", () =>
-      Effect.gen(function* () {
-        const { tenantId } = yield* createTenant()
-        const exit = yield* Effect.exit(
-          withTenant(tenantId)(
-            Effect.gen(function* () {
-              yield* sent(row("a"))
-              yield* sent(row("a"))
-              const exits = [yield* Effect.exit(codes), yield* Effect.exit(codes)]
-              assert.deepStrictEqual(exits.map(reasonOf), [refused, refused])
-            })
-          )
-        )
-        // Whoever goes on after such an error still commits nothing.
-        assert.strictEqual(reasonOf(exit), refused)
-        assert.deepStrictEqual(yield* withTenant(tenantId)(codes), [])
-      })
-    )
-
-    it.effect("are_gone_when_the_transaction_fails", () =>
-      Effect.gen(function* () {
-        const { tenantId } = yield* createTenant()
-        const exit = yield* Effect.exit(
-          withTenant(tenantId)(Effect.andThen(sent(row("a")), Effect.fail("changed my mind")))
-        )
-        assert.strictEqual(reasonOf(exit), "changed my mind")
-        assert.deepStrictEqual(yield* withTenant(tenantId)(codes), [])
-      })
-    )
-
-    it.effect("stay_in_their_own_transaction_when_many_run_at_once", () =>
-      Effect.gen(function* () {
-        const tenants = yield* Effect.forEach(Array.from({ length: 6 }), () => createTenant())
-        const work = tenants.flatMap(({ tenantId }, n) =>
-          Array.from({ length: 20 }, (_, k) =>
+      it.effect("fail_the_commit_with_their_own_error", () =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* createTenant()
+          let told = false
+          const exit = yield* Effect.exit(
             withTenant(tenantId)(
               Effect.gen(function* () {
-                yield* sent(row(`${n}-${String(k).padStart(2, "0")}`))
-                const mine = yield* codes
-                assert.isTrue(mine.every((code) => code.startsWith(`${n}-`)))
-                if (k % 5 === 0) yield* Effect.fail("no")
-                if (k % 5 === 1) yield* sent(row(`${n}-${String(k).padStart(2, "0")}`))
+                yield* sent(row("a"))
+                yield* sent(row("a"))
+                yield* sent(row("b"))
+                yield* afterCommit(Effect.sync(() => void (told = true)))
               })
-            ).pipe(Effect.exit)
+            )
           )
-        )
-        const exits = yield* Effect.all(work, { concurrency: "unbounded" })
-        for (const [index, exit] of exits.entries())
-          assert.strictEqual(reasonOf(exit), ["no", refused, "success", "success", "success"][index % 5])
-        for (const [n, { tenantId }] of tenants.entries()) {
-          const kept = Array.from({ length: 20 }, (_, k) => k).filter((k) => k % 5 > 1)
-          assert.deepStrictEqual(
-            yield* withTenant(tenantId)(codes),
-            kept.map((k) => `${n}-${String(k).padStart(2, "0")}`)
+          assert.strictEqual(reasonOf(exit), refused)
+          assert.isFalse(told)
+          assert.deepStrictEqual(yield* withTenant(tenantId)(codes), [])
+        })
+      )
+
+      it.effect("fail_the_next_question_with_their_own_error", () =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* createTenant()
+          const exit = yield* Effect.exit(
+            withTenant(tenantId)(
+              Effect.gen(function* () {
+                yield* sent(row("a"))
+                yield* sent(row("a"))
+                const exits = [yield* Effect.exit(codes), yield* Effect.exit(codes)]
+                assert.deepStrictEqual(exits.map(reasonOf), [refused, refused])
+              })
+            )
           )
-        }
-      })
-    )
-  }
-)
+          // Whoever goes on after such an error still commits nothing.
+          assert.strictEqual(reasonOf(exit), refused)
+          assert.deepStrictEqual(yield* withTenant(tenantId)(codes), [])
+        })
+      )
+
+      it.effect("are_gone_when_the_transaction_fails", () =>
+        Effect.gen(function* () {
+          const { tenantId } = yield* createTenant()
+          const exit = yield* Effect.exit(
+            withTenant(tenantId)(Effect.andThen(sent(row("a")), Effect.fail("changed my mind")))
+          )
+          assert.strictEqual(reasonOf(exit), "changed my mind")
+          assert.deepStrictEqual(yield* withTenant(tenantId)(codes), [])
+        })
+      )
+
+      it.effect("stay_in_their_own_transaction_when_many_run_at_once", () =>
+        Effect.gen(function* () {
+          const tenants = yield* Effect.forEach(Array.from({ length: 6 }), () => createTenant())
+          const work = tenants.flatMap(({ tenantId }, n) =>
+            Array.from({ length: 20 }, (_, k) =>
+              withTenant(tenantId)(
+                Effect.gen(function* () {
+                  yield* sent(row(`${n}-${String(k).padStart(2, "0")}`))
+                  const mine = yield* codes
+                  assert.isTrue(mine.every((code) => code.startsWith(`${n}-`)))
+                  if (k % 5 === 0) yield* Effect.fail("no")
+                  if (k % 5 === 1) yield* sent(row(`${n}-${String(k).padStart(2, "0")}`))
+                })
+              ).pipe(Effect.exit)
+            )
+          )
+          const exits = yield* Effect.all(work, { concurrency: "unbounded" })
+          for (const [index, exit] of exits.entries())
+            assert.strictEqual(reasonOf(exit), ["no", refused, "success", "success", "success"][index % 5])
+          for (const [n, { tenantId }] of tenants.entries()) {
+            const kept = Array.from({ length: 20 }, (_, k) => k).filter((k) => k % 5 > 1)
+            assert.deepStrictEqual(
+              yield* withTenant(tenantId)(codes),
+              kept.map((k) => `${n}-${String(k).padStart(2, "0")}`)
+            )
+          }
+        })
+      )
+    }
+  )
+}
 
 layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 4 }), { excludeTestServices: true })(
   "a session",

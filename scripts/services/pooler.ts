@@ -1,13 +1,12 @@
-/** A PgBouncer in transaction mode before a test's database. */
+/** A PgBouncer in transaction mode before a test's database, for tests of what a pooler forbids. */
 import { spawn } from "node:child_process"
 import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises"
-import { createServer } from "node:net"
+import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { ensureProgram } from "../../../../../scripts/services/debian.ts"
+import { ensureProgram } from "./debian.ts"
 
 const program = await ensureProgram("pgbouncer")
 
@@ -19,10 +18,18 @@ const freePort = () =>
     })
   })
 
-/** The address with the pooler between. */
-export const pooled = (direct: Redacted.Redacted<string>) =>
+const answers = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const socket = connect(port, "127.0.0.1")
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false))
+    socket.once("connect", () => socket.destroy())
+  })
+
+/** The addresses, all of one server, with one pooler between. */
+export const pooled = (direct: ReadonlyArray<Redacted.Redacted<string>>) =>
   Effect.gen(function* () {
-    const server = new URL(Redacted.value(direct))
+    const urls = direct.map((url) => new URL(Redacted.value(url)))
+    const server = urls[0]!
     const port = yield* Effect.promise(freePort)
     const account = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
     const folder = yield* Effect.acquireRelease(
@@ -30,8 +37,8 @@ export const pooled = (direct: Redacted.Redacted<string>) =>
         const path = await mkdtemp(join(tmpdir(), "mahalla-pooler-"))
         await chmod(path, 0o755)
         if (account.uid !== undefined) await chown(path, account.uid, account.gid)
-        const user = `"${decodeURIComponent(server.username)}" "${decodeURIComponent(server.password)}"\n`
-        await writeFile(join(path, "users"), user)
+        const users = urls.map((url) => `"${decodeURIComponent(url.username)}" "${decodeURIComponent(url.password)}"\n`)
+        await writeFile(join(path, "users"), [...new Set(users)].join(""))
         const settings = {
           listen_addr: "127.0.0.1",
           listen_port: port,
@@ -56,12 +63,13 @@ export const pooled = (direct: Redacted.Redacted<string>) =>
           pooler.kill("SIGKILL")
         })
     )
-    const through = new URL(server)
-    through.port = String(port)
-    const url = Redacted.make(through.toString())
-    yield* Effect.scoped(PgConnection.make({ url })).pipe(
-      Effect.tapError(() => Effect.sleep("50 millis")),
-      Effect.retry({ times: 200 })
-    )
-    return url
+    yield* Effect.promise(async () => {
+      for (let waited = 0; waited < 10_000 && !(await answers(port)); waited += 50)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+    })
+    return urls.map((url) => {
+      const through = new URL(url)
+      through.port = String(port)
+      return Redacted.make(through.toString())
+    })
   })
