@@ -98,6 +98,7 @@ export const openTheatre = async ({ database, databaseUrl, home }: TheatreOption
     watchFeed(town, staff, () => watching, feed),
     counting()
   ])
+  let files: ReadonlyArray<string> = ["nobody looked at the files"]
   /** A surprise of one of the people ends the test at once, wherever it is. */
   const during = <A>(work: Promise<A>): Promise<A> => Promise.race([work, everybody.then(() => work)])
 
@@ -125,6 +126,12 @@ export const openTheatre = async ({ database, databaseUrl, home }: TheatreOption
       await during(Promise.all(citizens))
       await signIn()
       await during(checks.quiet(database, records, milliseconds))
+      // Who reads originals leaves events, which belong to the order that is looked at afterwards.
+      files = [
+        ...(await during(checks.checkUploads(town, staff, records))),
+        ...(await during(checks.checkCopies(town, staff, database)))
+      ]
+      await during(checks.quiet(database, records, milliseconds))
       const [head] = await database.query<{ position: string }>("select position::text from mahalla.event_head")
       for (let waited = 0; feed.last < Number(head?.position) && waited < 10_000; waited += 50) await pause(50)
       watching = false
@@ -133,8 +140,7 @@ export const openTheatre = async ({ database, databaseUrl, home }: TheatreOption
     /** Whatever is not as it was promised, in words. */
     reckoning: async (): Promise<ReadonlyArray<string>> => [
       ...town.surprises,
-      ...(await checks.checkUploads(town, staff, records)),
-      ...(await checks.checkCopies(town, staff, database)),
+      ...files,
       ...(await checks.checkReports(database, records)),
       ...(await checks.checkRewards(database, home, records)),
       ...(await server!.ask("unbalanced")).map((account) => `unbalanced: ${JSON.stringify(account)}`),

@@ -28,7 +28,14 @@ const migration: Migration = {
 /** Every type of event that this city can cause. */
 export const witnessedTypes: ReadonlyArray<string> = [
   ...["tenant.created", "territory.added", "principal.staff-created", "principal.role-granted"],
-  ...["attachment.stored", "attachment.rejected", "case.linked", "case.deadline-passed", "case.escalated"],
+  ...[
+    "attachment.stored",
+    "attachment.rejected",
+    "attachment.original-opened",
+    "case.linked",
+    "case.deadline-passed",
+    "case.escalated"
+  ],
   ...["identity.registered", "identity.signed-in", "identity.link-issued", "reports.offence-changed"],
   ...["payouts.requested", "payouts.succeeded", "payouts.failed", "payouts.unknown", "payouts.budget-funded"],
   ...[trafficReport, trafficViolation].flatMap(({ definition }) => [
