@@ -133,7 +133,7 @@ export const play = async (options: PlayOptions): Promise<void> => {
     return [created, `${created.reference}, ${created.state}`, { id: created.id, reference: created.reference }]
   })
 
-  const reviewed = await timed("Encoded and read", async () => {
+  const reviewed = await timed("Read and encoded", async () => {
     const found = await until("the report to be ready for review", patience, async () => {
       const now = await citizen.get<CaseView>(`/v1/cases/traffic-report/${report.id}`)
       return now.state === "in-review" ? now : undefined
@@ -149,6 +149,7 @@ export const play = async (options: PlayOptions): Promise<void> => {
   await timed("Findings", async () => {
     const { items } = await inspector.get<
       Page<{
+        readonly kind: string
         readonly text: string | null
         readonly certain: boolean
         readonly confidence: number
@@ -158,9 +159,11 @@ export const play = async (options: PlayOptions): Promise<void> => {
     const best = new Map<string, string>()
     for (const one of items)
       if (one.text !== null && !best.has(one.text)) best.set(one.text, `${one.text}${one.certain ? "" : " (unsure)"}`)
+    const read = best.size === 0 ? "no plate was read" : [...best.values()].slice(0, 6).join(", ")
+    const places = items.filter(({ text }) => text === null).length
     return [
       undefined,
-      items.length === 0 ? "no plate was found" : `${items.length}: ${[...best.values()].slice(0, 6).join(", ")}`,
+      places === 0 ? read : `${read}; ${places} places of faces and unread plates, hidden in the copies`,
       { findings: items }
     ]
   })
