@@ -2,13 +2,15 @@
  * What the copies of a medium must not show: faces, and plates of vehicles that the report is not about. Whatever is unsure is hidden;
  * who decides may look at the original.
  */
-import type { BlurRegion } from "../../ports/Encoder.ts"
+import type { Box } from "../../ports/Detector.ts"
+import { type BlurRegion, maxBlurRegions } from "../../ports/Encoder.ts"
+import { around, covered, union, widened } from "./geometry.ts"
 import type { FindingRow } from "./model.ts"
 import { folded } from "./plates.ts"
+import { type Sighting, tracksOf, waysOf } from "./tracks.ts"
 
 /** A finding as far as hiding goes. */
 export type Seen = Pick<FindingRow, "kind" | "at" | "box" | "text">
-type Box = FindingRow["box"]
 
 /** Characters of a reading that must be known before it counts as one of a plate of the report. */
 const enough = 4
@@ -22,14 +24,6 @@ const readsAs = (text: string, plate: string): boolean => {
     .filter(([character]) => character !== "?")
   const same = known.filter(([character, other]) => character === other).length
   return same >= Math.min(enough, whole.length) && known.length - same <= 1
-}
-
-/** Parts of the smaller box that the other covers, 0–1. */
-const covered = (a: Box, b: Box): number => {
-  const across = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x)
-  const down = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y)
-  if (across <= 0 || down <= 0) return 0
-  return (across * down) / Math.min(a.width * a.height, b.width * b.height)
 }
 
 /** What copies hide of all that was found in one medium, and the plates they must go on showing. */
@@ -55,63 +49,100 @@ export const sortOut = <A extends Seen>(findings: ReadonlyArray<A>, about: Reado
 /** Of a box's sides, added on every side: boxes are drawn tight, and things move between the moments looked at. */
 const margin = { still: 0.15, moving: 0.35 } as const
 
-const widened = ({ height, width, x, y }: Box, by: number): Box => ({
-  x: x - width * by,
-  y: y - height * by,
-  width: width * (1 + 2 * by),
-  height: height * (1 + 2 * by)
-})
+/** A supposed face leaves free the plate that the report is about, which no face ever covers; a plate's place is hidden whole. */
+const boxesOf = (kind: string, box: Box, shown: ReadonlyArray<Seen>): ReadonlyArray<Box> =>
+  kind === "face"
+    ? shown.reduce<ReadonlyArray<Box>>(
+        (boxes, plate) => boxes.flatMap((one) => around(one, widened(plate.box, margin.still))),
+        [box]
+      )
+    : [box]
 
-/** What is left of a box around another one: above, below, to the left and to the right. */
-const around = (box: Box, hole: Box): ReadonlyArray<Box> => {
-  if (covered(box, hole) === 0) return [box]
-  const [right, bottom] = [box.x + box.width, box.y + box.height]
-  const top = Math.max(box.y, hole.y)
-  const end = Math.min(bottom, hole.y + hole.height)
-  const left = Math.max(box.x, hole.x)
-  const stop = Math.min(right, hole.x + hole.width)
-  return [
-    { ...box, height: top - box.y },
-    { ...box, y: end, height: bottom - end },
-    { x: box.x, y: top, width: left - box.x, height: end - top },
-    { x: stop, y: top, width: right - stop, height: end - top }
-  ].filter(({ height, width }) => height > 0 && width > 0)
+/**
+ * As many regions as an encoder takes: where there are more, neighbours become one that covers them all. Copies then hide more than they
+ * need to; without this a crowd would leave them unmade.
+ */
+export const atMost = (
+  regions: ReadonlyArray<BlurRegion>,
+  most: number = maxBlurRegions
+): ReadonlyArray<BlurRegion> => {
+  const together = Math.ceil(regions.length / most)
+  if (together <= 1) return regions
+  const sorted = regions.toSorted((a, b) => (a.from ?? 0) - (b.from ?? 0) || a.box.x - b.box.x)
+  return Array.from({ length: Math.ceil(sorted.length / together) }, (_, index) =>
+    sorted.slice(index * together, (index + 1) * together).reduce(joined)
+  )
 }
 
-/** A supposed face leaves free the plate that the report is about, which no face ever covers; a plate's place is hidden whole. */
-const boxesOf = (one: Seen, by: number, shown: ReadonlyArray<Seen>): ReadonlyArray<Box> =>
-  one.kind === "face"
-    ? shown.reduce<ReadonlyArray<Box>>(
-        (boxes, plate) => boxes.flatMap((box) => around(box, widened(plate.box, margin.still))),
-        [widened(one.box, by)]
-      )
-    : [widened(one.box, by)]
+/** Both places for as long as either is hidden. */
+const joined = (a: BlurRegion, b: BlurRegion): BlurRegion => ({
+  box: union(a.box, b.box),
+  ...(a.from === undefined || b.from === undefined ? {} : { from: Math.min(a.from, b.from) }),
+  ...(a.to === undefined || b.to === undefined ? {} : { to: Math.max(a.to, b.to) })
+})
 
 /** In a photograph, or in whatever shows one moment only. */
 export const stillRegions = ({ hidden, shown }: Sorted<Seen>): ReadonlyArray<BlurRegion> =>
-  hidden.flatMap((one) => boxesOf(one, margin.still, shown).map((box) => ({ box })))
+  atMost(
+    hidden.flatMap(({ box, kind }) => boxesOf(kind, widened(box, margin.still), shown).map((one) => ({ box: one })))
+  )
 
 /** In frames taken at the moments looked at: each hides what was seen in it, and nothing else. */
 export const frameRegions = ({ hidden, shown }: Sorted<Seen>): ReadonlyArray<BlurRegion> =>
-  hidden.flatMap((one) => {
-    const at = one.at ?? 0
-    const then = shown.filter((plate) => plate.at === one.at)
-    return boxesOf(one, margin.still, then).map((box) => ({ box, from: at - 0.005, to: at + 0.005 }))
-  })
+  atMost(
+    hidden.flatMap((one) => {
+      const then = shown.filter((plate) => plate.at === one.at)
+      const times = one.at === null ? {} : { from: one.at - 0.005, to: one.at + 0.005 }
+      return boxesOf(one.kind, widened(one.box, margin.still), then).map((box) => ({ box, ...times }))
+    })
+  )
+
+/** By how much a place may grow and still count as the same. */
+const stillness = 1.3
+const areaOf = ({ height, width }: Box) => height * width
+
+/** One place after the other, where the thing did not move: one region for both. */
+const rested = (holds: ReadonlyArray<BlurRegion>): ReadonlyArray<BlurRegion> =>
+  holds.reduce<ReadonlyArray<BlurRegion>>((all, next) => {
+    const last = all.at(-1)
+    if (last === undefined || areaOf(joined(last, next).box) > stillness * areaOf(next.box)) return [...all, next]
+    return [...all.slice(0, -1), joined(last, next)]
+  }, [])
+
+const isBeside = (track: ReadonlyArray<Seen>, shown: ReadonlyArray<Seen>) =>
+  track.some(
+    ({ box, kind }) =>
+      kind === "face" &&
+      shown.some((plate) => covered(widened(box, margin.moving), widened(plate.box, margin.still)) > 0)
+  )
 
 /**
- * In a video: from the moment looked at before to the one looked at after, so that between two moments the places of both are hidden.
+ * In a video. What was seen is hidden from the moment looked at before to the one looked at after; where it moved, so are the places
+ * in between, while it passes them. What was seen at no moment that is known is hidden all the time.
  * `moments`: those looked at, ascending, in seconds.
  */
 export const movingRegions = (
   { hidden, shown }: Sorted<Seen>,
   moments: ReadonlyArray<number>
-): ReadonlyArray<BlurRegion> =>
-  hidden.flatMap((one) => {
-    const at = one.at ?? 0
+): ReadonlyArray<BlurRegion> => {
+  const holdOf = ({ at, box }: Sighting): BlurRegion => {
     const from = moments.findLast((moment) => moment < at)
     const to = moments.find((moment) => moment > at)
-    const then = shown.filter((plate) => (plate.at ?? 0) >= (from ?? 0) && (plate.at ?? 0) <= (to ?? Infinity))
-    const times = { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
-    return boxesOf(one, margin.moving, then).map((box) => ({ box, ...times }))
-  })
+    return { box, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
+  }
+  const cleared = (kind: string) => (region: BlurRegion) => {
+    const then = shown.filter(({ at }) => (at ?? 0) >= (region.from ?? 0) && (at ?? 0) <= (region.to ?? Infinity))
+    return boxesOf(kind, widened(region.box, margin.moving), then).map((box) => ({ ...region, box }))
+  }
+  const timed = hidden.flatMap((one) => (one.at === null ? [] : [{ ...one, at: one.at }]))
+  const always = hidden.filter(({ at }) => at === null)
+  return atMost([
+    ...always.flatMap(({ box, kind }) => cleared(kind)({ box })),
+    ...tracksOf(timed, moments).flatMap((track) => {
+      const holds = track.map(holdOf)
+      // A plate of the report is left free only while it is there, so a face beside its way keeps regions of their own times.
+      const places = isBeside(track, shown) ? holds : rested(holds)
+      return [...places, ...waysOf(track, moments)].flatMap(cleared(track[0]!.kind))
+    })
+  ])
+}
