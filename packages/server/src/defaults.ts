@@ -17,6 +17,8 @@ export interface DefaultsOptions {
   readonly s3?: Config<typeof s3> | undefined
   readonly ffmpeg?: Config<typeof ffmpeg>
   readonly plates?: Config<typeof plates>
+  /** Default: plates. Several as one: `detectors([plates({}), …])`. Copies of media hide what it finds. */
+  readonly detector?: Plugin
   /** Default: the sandbox, except in production, where a city without a payment rail pays nobody. */
   readonly payments?: Plugin | "sandbox" | "none"
 }
@@ -25,7 +27,7 @@ export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> =
   ...postgres(options.databaseUrl === undefined ? {} : { url: options.databaseUrl }),
   options.s3 === undefined ? filesystem({}) : s3(options.s3),
   ffmpeg(options.ffmpeg ?? {}),
-  plates(options.plates ?? {}),
+  options.detector ?? plates(options.plates ?? {}),
   outboxMessenger({}),
   ...(options.payments === "none"
     ? []

@@ -21,4 +21,5 @@ export {
   type AsyncPluginDefinition,
   type AsyncPort
 } from "./definePluginAsync.ts"
+export { detectors } from "./detectors.ts"
 export { Host, HostDatabase, type HostServices } from "./Host.ts"

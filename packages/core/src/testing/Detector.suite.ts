@@ -97,7 +97,7 @@ export const detectorSuite = makeSuite<Detector, Service>("Detector", Detector, 
   rule(
     "names its algorithm and version",
     Effect.fnUntraced(function* (service) {
-      assert.match(service.model, /^[a-z0-9@/._-]+\/\d+\.\d+\.\d+$/i)
+      assert.match(service.model, /^[a-z0-9@/._+-]+\/\d+\.\d+\.\d+$/i)
       yield* Effect.void
     })
   ),

@@ -61,7 +61,9 @@ const keepFrames = Effect.fnUntraced(function* (copies: CopiesOf, input: string,
   const frames = yield* encoder.frames({ input, directory, at: moments, blur: frameRegions(sorted) })
   for (const { at, path } of frames) {
     const name = `frame-${at.toFixed(2)}.jpg`
-    const frame = yield* stored(original, "frame", { name, path }, { at, model: encoder.model })
+    // An earlier try may have ended between the frame and its naming.
+    const before = copies.made.find((one) => one.kind === "frame" && one.name === name)
+    const frame = before ?? (yield* stored(original, "frame", { name, path }, { at, model: encoder.model }))
     yield* withTenant(tenantId)(frameOfFindings({ attachmentId: original.id, at, frameId: frame.id }))
   }
 })
@@ -83,6 +85,7 @@ export const makeCopies = Effect.fn("reports.makeCopies")(function* (copies: Cop
   }
   const standard = join(folder, "standard.mp4")
   const blur = movingRegions(sorted, momentsFor(info.duration, copies.moment))
+  // Also where the copy is there already: the poster is taken from it.
   const copy = yield* encoder.transcode({ input, output: standard, blur })
   if (!made.some(({ kind }) => kind === "standard"))
     yield* stored(original, "standard", { name: "standard.mp4", path: standard }, { ...infoOf(copy), ...hides })

@@ -67,6 +67,12 @@ const scaled = (finding: Finding, scale: number): Finding =>
         }
       }
 
+/** A finding without its moment would be hidden at the wrong one: its frame knows. */
+const timed = (finding: Finding, frames: ReadonlyArray<DetectorFrame>): Finding => {
+  const at = frames[finding.frame]?.at
+  return at === undefined ? finding : { ...finding, at }
+}
+
 /** Looks at an original and stores what was found, in pixels of the original. */
 export const lookAt = Effect.fn("reports.lookAt")(function* (options: {
   readonly tenantId: string
@@ -90,7 +96,7 @@ export const lookAt = Effect.fn("reports.lookAt")(function* (options: {
       caseId,
       attachmentId: attachment.id,
       model: detector.model,
-      findings: findings.map((finding) => scaled(finding, scale))
+      findings: findings.map((finding) => timed(scaled(finding, scale), frames))
     })
   )
 }, Effect.scoped)

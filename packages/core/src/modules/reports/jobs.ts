@@ -29,6 +29,9 @@ const isFinal = (error: unknown, job: JobInfo, most: number) =>
 const describe = (attachment: Attachment, error: unknown) =>
   `${attachment.name ?? attachment.id}: ${error instanceof Error ? error.message : String(error)}`.slice(0, 400)
 
+/** Nobody knows what its copies would have to hide. */
+const hiddenWhole = "No copy was made of it, for faces and plates in it are not known; open the original."
+
 /** Evidence that came when the report was past this, or was merged before: the inspector hears of it in the case. */
 const noteProblems = (caseId: string, problems: ReadonlyArray<string>) =>
   problems.length === 0
@@ -46,7 +49,7 @@ const isCopied = (all: ReadonlyArray<Attachment>, original: Attachment) =>
  */
 export const detectJob = defineJob({
   topic: "reports.detect",
-  /** `attachmentId`: only this one, that came later than the others. */
+  /** `attachmentId`: only this one, that came when the others had been looked at. */
   payload: Schema.Struct({ caseId: Schema.String, attachmentId: Schema.optional(Schema.String) }),
   timeout: 15 * 60_000,
   concurrency: 1,
@@ -58,11 +61,13 @@ export const detectJob = defineJob({
       else if (report.state === "withdrawn") return
       const all = yield* (yield* Attachments).forCase(caseId)
       const found = new Set((yield* inside(findingsOf(caseId))).map((finding) => finding.attachment_id))
+      // While the report waits for its other files, a late one must not finish it without them.
+      const only = report.state === "submitted" || report.state === "processing" ? undefined : attachmentId
       const problems: Array<string> = []
       const seen: Array<string> = []
       for (const attachment of all) {
         if (attachment.role !== "original" || isCopied(all, attachment)) continue
-        if (attachmentId !== undefined && attachment.id !== attachmentId) continue
+        if (only !== undefined && attachment.id !== only) continue
         const moment = report.data["moment"] as number | undefined
         const looked = found.has(attachment.id)
           ? Effect.void
@@ -71,12 +76,13 @@ export const detectJob = defineJob({
           Effect.andThen(Effect.sync(() => seen.push(attachment.id))),
           Effect.catch((error) =>
             isFinal(error, job, tries.detect)
-              ? Effect.sync(() => problems.push(describe(attachment, error)))
+              ? Effect.sync(() => problems.push(`${describe(attachment, error)} ${hiddenWhole}`))
               : Effect.fail(error)
           )
         )
       }
-      yield* inside(enqueue([{ topic: "reports.process", body: { caseId, seen, problems } }]))
+      // The key: this job may run twice.
+      yield* inside(enqueue([{ topic: "reports.process", body: { caseId, seen, problems }, uniqueKey: job.id }]))
     })
 })
 
