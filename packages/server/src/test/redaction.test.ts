@@ -3,7 +3,7 @@
  * and what is read in it is what people could read.
  */
 import { existsSync, readFileSync } from "node:fs"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -14,6 +14,7 @@ import { makePlateClip } from "../../../../scripts/make-plate-clip.ts"
 import { type CityKit, openCityKit, reportBody } from "./cityKit.ts"
 import { type Client, until, upload } from "./client.ts"
 import { expectProblem } from "./problem.ts"
+import { boxOf, passingVehicle, plateOf, strokesIn, twoVehicles } from "./scenes.ts"
 
 const photographs = fileURLToPath(new URL("../../../../../shared/data/plates-eu", import.meta.url))
 if (!existsSync(photographs)) throw new Error(`The photographs of cars are missing: ${photographs}`)
@@ -73,6 +74,31 @@ test("a_bystanders_plate_is_not_to_be_read_in_the_poster", async () => {
   expect(await readIn(first)).toEqual(new Set(["WSQ3021"]))
   expect(await readIn(await sent(await copy(first, "poster")))).toEqual(new Set())
 })
+
+test("of_two_vehicles_in_a_photograph_only_the_reports_own_plate_keeps_its_detail", async () => {
+  const original = join(folder, "two.jpg")
+  const first = await sent(await twoVehicles({ photographs, output: original }), { plate: plateOf.own })
+  expect(await readIn(first)).toEqual(new Set([plateOf.own, plateOf.foreign]))
+  const bytes = await copy(first, "poster")
+  const poster = join(folder, "poster.jpg")
+  await writeFile(poster, bytes)
+  expect(await strokesIn(poster, boxOf.foreign)).toBeLessThan((await strokesIn(original, boxOf.foreign)) / 20)
+  expect(await strokesIn(poster, boxOf.own)).toBeGreaterThan((await strokesIn(original, boxOf.own)) * 0.8)
+  expect(await readIn(await sent(bytes))).toEqual(new Set([plateOf.own]))
+})
+
+test("a_vehicle_that_passes_is_hidden_also_between_the_moments_looked_at", async () => {
+  const film = await passingVehicle({ photographs, output: join(folder, "passing.mp4"), seconds: 6 })
+  const first = await sent(film, { plate: plateOf.own })
+  expect(await readIn(first)).toEqual(new Set([plateOf.own, plateOf.foreign]))
+  // With a moment named, the copy is looked at between the moments at which the film was.
+  const again = await sent(await copy(first, "standard"), { moment: 1.75 })
+  const { body } = await kit.samarkand.staff.inspector.get(`/v1/reports/${again.id}/findings`)
+  const texts = (body.items as ReadonlyArray<{ text: string | null }>).flatMap(({ text }) => text ?? [])
+  expect(texts).toContain(plateOf.own)
+  const partOf = (text: string) => [...plateOf.foreign].filter((character) => text.includes(character)).length
+  expect(texts.filter((text) => partOf(text) >= 4)).toEqual([])
+}, 120_000)
 
 test("a_film_shows_the_named_plate_and_hides_the_other_in_every_copy", async () => {
   const clip = await makePlateClip({
