@@ -11,13 +11,12 @@ import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.
 import { afterCommit, Database, TenantTx, withTenant } from "./Database.ts"
 import { sent } from "./pipelined.ts"
 
-/** A row; the same code twice is refused by a unique constraint. */
+/** Sends a row; the same code twice is refused by a unique constraint. */
 const row = (code: string) =>
-  Effect.flatMap(
-    TenantTx,
-    ({ sql, tenantId }) => sql`
+  Effect.flatMap(TenantTx, ({ sql, tenantId }) =>
+    sent(sql`
       insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer, created_at)
-      values (${tenantId}, ${tenantId}, 'test', ${code}, '', 200, 'null', now())`
+      values (${tenantId}, ${tenantId}, 'test', ${code}, '', 200, 'null', now())`)
   )
 const codes = Effect.flatMap(TenantTx, ({ sql }) =>
   Effect.map(sql<{ key: string }>`select key from mahalla.idempotency_key order by key`, (rows) =>
@@ -52,9 +51,9 @@ for (const [where, more] of kernels) {
       it.effect("are_there_for_what_comes_after_them_and_after_the_commit", () =>
         Effect.gen(function* () {
           const { tenantId } = yield* createTenant()
-          const seen = yield* withTenant(tenantId)(Effect.andThen(sent(row("a")), codes))
+          const seen = yield* withTenant(tenantId)(Effect.andThen(row("a"), codes))
           assert.deepStrictEqual(seen, ["a"])
-          yield* withTenant(tenantId)(Effect.andThen(sent(row("b")), sent(row("c"))))
+          yield* withTenant(tenantId)(Effect.andThen(row("b"), row("c")))
           assert.deepStrictEqual(yield* withTenant(tenantId)(codes), ["a", "b", "c"])
         })
       )
@@ -66,9 +65,9 @@ for (const [where, more] of kernels) {
           const exit = yield* Effect.exit(
             withTenant(tenantId)(
               Effect.gen(function* () {
-                yield* sent(row("a"))
-                yield* sent(row("a"))
-                yield* sent(row("b"))
+                yield* row("a")
+                yield* row("a")
+                yield* row("b")
                 yield* afterCommit(Effect.sync(() => void (told = true)))
               })
             )
@@ -85,8 +84,8 @@ for (const [where, more] of kernels) {
           const exit = yield* Effect.exit(
             withTenant(tenantId)(
               Effect.gen(function* () {
-                yield* sent(row("a"))
-                yield* sent(row("a"))
+                yield* row("a")
+                yield* row("a")
                 const exits = [yield* Effect.exit(codes), yield* Effect.exit(codes)]
                 assert.deepStrictEqual(exits.map(reasonOf), [refused, refused])
               })
@@ -102,7 +101,7 @@ for (const [where, more] of kernels) {
         Effect.gen(function* () {
           const { tenantId } = yield* createTenant()
           const exit = yield* Effect.exit(
-            withTenant(tenantId)(Effect.andThen(sent(row("a")), Effect.fail("changed my mind")))
+            withTenant(tenantId)(Effect.andThen(row("a"), Effect.fail("changed my mind")))
           )
           assert.strictEqual(reasonOf(exit), "changed my mind")
           assert.deepStrictEqual(yield* withTenant(tenantId)(codes), [])
@@ -116,11 +115,11 @@ for (const [where, more] of kernels) {
             Array.from({ length: 20 }, (_, k) =>
               withTenant(tenantId)(
                 Effect.gen(function* () {
-                  yield* sent(row(`${n}-${String(k).padStart(2, "0")}`))
+                  yield* row(`${n}-${String(k).padStart(2, "0")}`)
                   const mine = yield* codes
                   assert.isTrue(mine.every((code) => code.startsWith(`${n}-`)))
                   if (k % 5 === 0) yield* Effect.fail("no")
-                  if (k % 5 === 1) yield* sent(row(`${n}-${String(k).padStart(2, "0")}`))
+                  if (k % 5 === 1) yield* row(`${n}-${String(k).padStart(2, "0")}`)
                 })
               ).pipe(Effect.exit)
             )
@@ -149,7 +148,7 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 4 }), { e
         const { tenantId } = yield* createTenant()
         for (let round = 0; round < 6; round++) {
           const long = Effect.flatMap(TenantTx, ({ sql }) => sql`select pg_sleep(20), 'a long question'`)
-          const fiber = yield* Effect.forkChild(withTenant(tenantId)(Effect.andThen(sent(row(`r${round}`)), long)))
+          const fiber = yield* Effect.forkChild(withTenant(tenantId)(Effect.andThen(row(`r${round}`), long)))
           while ((yield* running("a long question")) === 0) yield* Effect.sleep("10 millis")
           const [took] = yield* Effect.timed(Fiber.interrupt(fiber))
           assert.isBelow(Duration.toMillis(took), 5_000)
@@ -167,9 +166,9 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 4 }), { e
             withTenant(tenantId)(
               Effect.gen(function* () {
                 const { sql } = yield* TenantTx
-                yield* sent(row(`r${round}`))
+                yield* row(`r${round}`)
                 yield* sent(sql`select pg_terminate_backend(pg_backend_pid())`)
-                yield* sent(row(`s${round}`))
+                yield* row(`s${round}`)
               })
             )
           )
@@ -185,7 +184,7 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 4 }), { e
         const { tenantId } = yield* createTenant()
         for (let round = 0; round < 8; round++) {
           yield* withTenant(tenantId)(Effect.flatMap(TenantTx, ({ sql }) => sql`deallocate all`)).pipe(Effect.ignore)
-          yield* withTenant(tenantId)(sent(row(`r${round}`))).pipe(Effect.retry({ times: 20 }))
+          yield* withTenant(tenantId)(row(`r${round}`)).pipe(Effect.retry({ times: 20 }))
         }
         assert.lengthOf(yield* Effect.retry(withTenant(tenantId)(codes), { times: 20 }), 8)
       })

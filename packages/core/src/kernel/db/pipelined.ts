@@ -16,6 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
 import { SqlError, UnknownError } from "effect/sql/SqlError"
+import type { Statement } from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 
 const Unawaited = Context.Reference<boolean>("@mahalla/kernel/Unawaited", { defaultValue: () => false })
@@ -24,7 +25,7 @@ const Unawaited = Context.Reference<boolean>("@mahalla/kernel/Unawaited", { defa
  * Sends a statement of a transaction and goes on. Its rows are nobody's; when it fails, the next statement that is waited for, or the
  * commit, fails with its error. For writes of which the rest of the transaction asks nothing.
  */
-export const sent = <A, E, R>(statement: Effect.Effect<A, E, R>): Effect.Effect<void, E, R> =>
+export const sent = (statement: Statement<object>): Effect.Effect<void, SqlError> =>
   Effect.asVoid(Effect.provideService(statement, Unawaited, true))
 
 const begin = "BEGIN"
