@@ -81,6 +81,12 @@ module.exports = {
       "^packages/server/"
     ]),
     never(
+      "verifier-alone",
+      "The verifier of the audit log shares no code with what it judges: Node's crypto and files, and nothing else.",
+      { path: "^packages/cli/src/audit/", pathNot: tests },
+      { pathNot: ["^packages/cli/src/audit/", "^(node:)?(crypto|fs)$"] }
+    ),
+    never(
       "front-door",
       "Another package is imported by its name, never by a path into its folder.",
       { path: "^packages/(plugins/[^/]+|[^/]+)/" },

@@ -31,7 +31,9 @@ const allowed = {
   "packages/plugins/disk/src/disk.test.ts": ["./disk.ts", "@mahalla/core/plugin", "@mahalla/core/testing"],
   "packages/plugins/cloud/src/index.ts": ["@mahalla/core/plugin"],
   "packages/server/src/index.ts": ["@mahalla/core", "@mahalla/disk"],
-  "packages/cli/src/main.ts": ["@mahalla/server", "@mahalla/core"],
+  "packages/cli/src/audit/verify.ts": ["./tree.ts", "node:fs"],
+  "packages/cli/src/audit/tree.ts": ["node:crypto"],
+  "packages/cli/src/main.ts": ["./audit/verify.ts", "@mahalla/server", "@mahalla/core"],
   "examples/town/src/main.ts": ["@mahalla/server", "@mahalla/disk", "@mahalla/core"]
 }
 
@@ -56,6 +58,9 @@ const refused = [
   ["plugin-tests-see-the-kit", "packages/plugins/disk/src/disk.test.ts", "@mahalla/core"],
   ["server", "packages/server/src/index.ts", "@mahalla/cli"],
   ["cli", "packages/cli/src/main.ts", "@mahalla/disk"],
+  ["verifier-alone", "packages/cli/src/audit/verify.ts", "@mahalla/core"],
+  ["verifier-alone", "packages/cli/src/audit/tree.ts", "node:http"],
+  ["verifier-alone", "packages/cli/src/audit/tree.ts", "../main.ts"],
   ["front-door", "packages/server/src/index.ts", "../../plugins/disk/src/disk.ts"],
   ["front-door", "packages/plugins/disk/src/disk.ts", "../../cloud/src/index.ts"],
   ["tests-stay-outside", `${core}/kernel/index.ts`, "../test/database.ts"],

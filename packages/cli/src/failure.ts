@@ -27,8 +27,8 @@ export const reportFailure = (cause: Cause.Cause<unknown>): Effect.Effect<number
       readonly message?: string
       readonly exitCode?: number
     }
-    // The command line itself has already shown its help.
-    if (error._tag !== "ShowHelp") {
+    // The command line has already shown its help, or the command itself what it found.
+    if (error._tag !== "ShowHelp" && error.message !== "") {
       const json = process.argv.includes("--json")
       const text = error.message ?? String(error)
       process.stderr.write(json ? `${JSON.stringify({ error: text, kind: error._tag })}\n` : `\n${text}\n`)

@@ -5,6 +5,7 @@ import { version } from "@mahalla/core"
 import * as Effect from "effect/Effect"
 import * as Command from "effect/cli/Command"
 import { adminLink } from "./commands/adminLink.ts"
+import { audit } from "./commands/audit.ts"
 import { demo } from "./commands/demo.ts"
 import { dev } from "./commands/dev.ts"
 import { doctor } from "./commands/doctor.ts"
@@ -15,7 +16,7 @@ import { reportFailure } from "./failure.ts"
 
 // Signals are the commands' own matter: a server drains on them.
 const program = root.pipe(
-  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink]),
+  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, audit]),
   Command.run({ version }),
   Effect.provide(NodeServices.layer)
 )

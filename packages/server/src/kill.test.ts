@@ -115,6 +115,13 @@ it(
     ])
     expect(await checks.checkReports(database, records)).toHaveLength(1)
     await database.query(
+      `update mahalla.event set payload = payload || '{"changed":true}'
+       where id = (select event_id from mahalla.event_order where position = 7)`
+    )
+    expect(await checks.checkLog(theatre.town, theatre.staff, database, home)).toEqual([
+      expect.stringContaining("changed-leaf at position 7")
+    ])
+    await database.query(
       "update mahalla.event_order set position = position + 1 where position = (select max(position) from mahalla.event_order)"
     )
     expect(await checks.checkOrder(database)).not.toEqual([])

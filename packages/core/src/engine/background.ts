@@ -17,6 +17,8 @@ import { whileLeader } from "../kernel/leases/lease.ts"
 import type { Schedule } from "../kernel/module/defineModule.ts"
 import { Actor, system } from "../kernel/policy/Principal.ts"
 import { Signals } from "../kernel/Signals.ts"
+import { makePublisher } from "../kernel/transparency-log/publish.ts"
+import { seal } from "../kernel/transparency-log/seal.ts"
 import { EventBus } from "../ports/EventBus.ts"
 import { Queue } from "../ports/Queue.ts"
 import type { Erased } from "../kernel/Erased.ts"
@@ -60,6 +62,17 @@ const sequencerTurn = Effect.gen(function* () {
   }
   if (grown.reduce((sum, row) => sum + row.amount, 0) < sequencerBatch) yield* signals.written.wait("1 second")
 })
+
+/** One turn of the sealer: seals what is ordered, signs it when it is time, and carries what was signed out of the database. */
+const sealerTurn = (options: AuditOptions) => {
+  const publish = makePublisher(options.checkpointFolder)
+  return Effect.gen(function* () {
+    const sealed = yield* seal(options)
+    yield* publish
+    // Not on the consumers' signal: whoever takes it takes it from them, and a proof may be a second late.
+    if (sealed === 0) yield* Effect.sleep("1 second")
+  })
+}
 
 const consumerTurn = (consumer: Consumer<unknown, Erased>) =>
   Effect.gen(function* () {
@@ -126,7 +139,13 @@ const handlerOf = (definition: JobDefinition) => {
     }).pipe(Effect.provideService(Actor, system(delivery.tenantId)), Effect.withSpan(`job ${definition.topic}`))
 }
 
+export interface AuditOptions {
+  readonly checkpointEvery: number
+  readonly checkpointFolder: string
+}
+
 export interface BackgroundOptions {
+  readonly audit: AuditOptions
   readonly holder: string
   readonly jobs: ReadonlyArray<JobDefinition>
   readonly consumers: ReadonlyArray<Consumer<unknown, Erased>>
@@ -146,6 +165,7 @@ export const startBackground = (options: BackgroundOptions) =>
       return { ...schedule, parsed: cron.success }
     })
     yield* Effect.forkScoped(whileLeader({ name: "sequencer", holder, seconds: 6 }, sequencerTurn))
+    yield* Effect.forkScoped(whileLeader({ name: "sealer", holder, seconds: 15 }, sealerTurn(options.audit)))
     for (const consumer of options.consumers) {
       yield* Effect.forkScoped(
         whileLeader({ name: `consumer:${consumer.id}`, holder, seconds: 15 }, consumerTurn(consumer))

@@ -47,6 +47,13 @@ export interface CityConfig {
   readonly maxBodySize?: number
   /** Requests in progress at once before 503. Default 512. */
   readonly maxInFlight?: number
+  /** The audit log's signed checkpoints. */
+  readonly audit?: {
+    /** Seconds between two checkpoints of one tenant at least. Default 60. */
+    readonly checkpointEvery?: number
+    /** Folder into which they are written; best on another disk, or one that is copied to somebody else. Default `home/checkpoints`. */
+    readonly checkpointFolder?: string
+  }
   /** Jobs at once in this process. Default 8. */
   readonly jobConcurrency?: number
   /** Logs on standard error. Default: `json`, and `readable` in `dev`. */

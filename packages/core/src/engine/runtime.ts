@@ -1,6 +1,7 @@
 /** Puts a city together: storage, migration, roles, plugins, kernel, modules; everything in one scope. */
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
+import { join } from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -239,6 +240,10 @@ export const openCity = (config: CityConfig) =>
       yield* Effect.provideContext(
         startBackground({
           holder,
+          audit: {
+            checkpointEvery: config.audit?.checkpointEvery ?? 60,
+            checkpointFolder: config.audit?.checkpointFolder ?? join(config.home, "checkpoints")
+          },
           jobs: [deadlineJob, ...modules.flatMap((module) => module.jobs)],
           consumers: modules.flatMap((module) => module.consumers),
           schedules: [...kernelSchedules, ...modules.flatMap((module) => module.schedules)],

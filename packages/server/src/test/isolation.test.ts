@@ -21,6 +21,8 @@ interface Things {
   readonly grant: string
   readonly unattached: string
   readonly deadLetter: string
+  /** One of its events. */
+  readonly event: string
 }
 
 let kit: CityKit
@@ -95,12 +97,18 @@ const furnish = async (tenant: TenantKit, text: string, phone: string): Promise<
     payout,
     grant: String(grant.body.id),
     unattached: unattached.id,
-    deadLetter: dead
+    deadLetter: dead,
+    event: String((await admin.get("/v1/event-log?limit=1")).body.items[0].id)
   }
 }
 
 beforeAll(async () => {
-  kit = await openCityKit({ postgresUrl: inject("postgresUrl"), detector })
+  kit = await openCityKit({
+    postgresUrl: inject("postgresUrl"),
+    detector,
+    // What is signed at the end is signed soon, so that there is a quiet.
+    config: { audit: { checkpointEvery: 1 } }
+  })
   ;[ours, theirs] = await Promise.all([
     furnish(kit.samarkand, "ANOR5", "+998900000001"),
     furnish(kit.bukhara, mark, "+998900000002")
@@ -214,7 +222,12 @@ const whenQuiet = async () => {
       kit.bukhara.id
     ])
     const waiting = await kit.sql("select from mahalla.event_outbox")
-    return rows.length + waiting.length === 0
+    const unsigned = await kit.sql(
+      `select from mahalla.event_head head where tenant_id = $1
+         and not exists (select from mahalla.log_checkpoint where tenant_id = $1 and size = head.position)`,
+      [kit.bukhara.id]
+    )
+    return rows.length + waiting.length + unsigned.length === 0
   })
   let last = await fingerprint()
   return until("a second in which nothing changed", async () => {
@@ -282,6 +295,9 @@ describe("another city's people", () => {
       `/v1/principals?q=${mark}`,
       `/v1/principals?cursor=${theirs.citizen.id}`,
       "/v1/event-log?after=0&limit=200",
+      "/v1/audit/export",
+      "/v1/audit/checkpoints",
+      `/v1/audit/inclusion?event=${theirs.event}`,
       "/v1/dead-letters",
       `/v1/dead-letters?topic=dead.${mark.toLowerCase()}`,
       `/v1/outbox?to=${encodeURIComponent("+998900000002")}`,

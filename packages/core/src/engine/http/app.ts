@@ -19,6 +19,8 @@ import { makeProxyTrust } from "../ip.ts"
 import type { CityRuntime } from "../runtime.ts"
 import { attachmentsHandlers } from "./attachmentsHandlers.ts"
 import { AttachmentsApi } from "./attachmentsApi.ts"
+import { AuditApi } from "./auditApi.ts"
+import { auditHandlers } from "./auditHandlers.ts"
 import { CaseSidesApi } from "./caseSidesApi.ts"
 import { caseSidesHandlers } from "./caseSidesHandlers.ts"
 import { CasesApi } from "./casesApi.ts"
@@ -61,7 +63,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
   const keys = Context.getUnsafe(runtime.context as Context.Context<Keys>, Keys)
   const modules = runtime.modules.flatMap((module) => (module.api === undefined ? [] : [module.api]))
   const document = makeDocument(
-    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, ...modules.map((api) => api.definition)],
+    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, AuditApi, ...modules.map((api) => api.definition)],
     types,
     version
   )
@@ -76,6 +78,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       Layer.provide([cityHandlers, peopleHandlers, operationsHandlers(runtime)]),
       Layer.provide(door)
     ),
+    HttpApiBuilder.layer(AuditApi).pipe(Layer.provide(auditHandlers), Layer.provide(door)),
     ...modules.map((api) => Layer.provide(api.layer, door)),
     eventFeed,
     // The wildcard takes the bare address too.

@@ -81,6 +81,7 @@ export const presetRoles: ReadonlyArray<Role> = [
       "attachment.read",
       "finding.read",
       "event.read",
+      "audit.read",
       "account.read",
       "payout.read",
       "job.read",

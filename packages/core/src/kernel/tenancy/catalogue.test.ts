@@ -288,7 +288,7 @@ const fill = async (client: pg.Client, tenant: string) => {
     if (type === "jsonb") return "'{}'"
     if (type === "boolean") return "true"
     if (type.startsWith("timestamp")) return "now()"
-    if (type === "text") return `'x'`
+    if (type === "text" || type === "bytea") return `'x'`
     return "1"
   }
   // Foreign keys and triggers are not what this is about, and neither are checks.

@@ -1,12 +1,15 @@
 /** What must be true when everything is quiet again. Each check gives what it found wrong, in words; nothing is good. */
 import { createHash } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Town } from "./client.ts"
 import type { Feed } from "./feed.ts"
 import type { Records, Staff } from "./load.ts"
 import { type Asked, pause } from "./processes.ts"
 import { witnessedTypes } from "./witness.ts"
+
+const verifier = join(import.meta.dirname, "../../../../cli/src/audit/main.ts")
 
 /** What still moves; empty when the city has nothing to do. */
 export const unrest = async (database: Asked, records: Records): Promise<ReadonlyArray<string>> => {
@@ -17,7 +20,9 @@ export const unrest = async (database: Asked, records: Records): Promise<Readonl
      union all select 'reports not decided', count(*)::int from mahalla.civic_case where type = 'traffic-report' and state <> 'decided'
      union all select 'violations not rewarded', count(*)::int from mahalla.civic_case where type = 'traffic-violation' and state <> 'rewarded'
      union all select 'consumers behind', count(*)::int from mahalla.event_head h join mahalla.event_cursor c using (tenant_id)
-       where c.position < h.position`
+       where c.position < h.position
+     union all select 'events not sealed', coalesce(sum(h.position - (select count(*) from mahalla.log_node n
+       where n.tenant_id = h.tenant_id and n.level = 0)), 0)::int from mahalla.event_head h`
   )
   const missing = await database.query<{ amount: number }>(
     "select $1::int - count(*)::int as amount from mahalla.civic_case where id = any ($2::uuid[])",
@@ -185,6 +190,45 @@ export const checkOrder = async (database: Asked): Promise<ReadonlyArray<string>
      union all select count(*) || ' consumers' from mahalla.event_cursor having count(*) <> 4`
   )
   return wrong.map(({ what }) => what)
+}
+
+/**
+ * Every event has its hash, every complete subtree is there once, and the separate verifier finds the export to be what all checkpoints
+ * in the file say, whoever was killed while they were written.
+ */
+export const checkLog = async (
+  town: Town,
+  staff: Staff,
+  database: Asked,
+  home: string
+): Promise<ReadonlyArray<string>> => {
+  const wrong = await database.query<{ what: string }>(
+    `select 'level ' || n.level || ' of the log has ' || count(*) || ' nodes for ' || h.position || ' events' as what
+     from mahalla.log_node n join mahalla.event_head h using (tenant_id) group by h.tenant_id, h.position, n.level
+     having count(*) <> floor(h.position / 2::numeric ^ n.level)`
+  )
+  const { body } = await town.until(
+    [200],
+    [],
+    ["read", "GET", "/v1/audit/export", { authorization: `Bearer ${staff.admin}` }]
+  )
+  const [log, key] = [join(home, "audit.ndjson"), join(home, "jwks.json")]
+  writeFileSync(log, body as Uint8Array)
+  const keys = await town.until([200], [], ["read", "GET", "/.well-known/jwks.json", {}])
+  writeFileSync(key, JSON.stringify(keys.body))
+  const folder = join(home, "checkpoints")
+  const files = readdirSync(folder).map((name) => join(folder, name))
+  const verdicts = files.map((file) => {
+    const { status, stdout } = spawnSync(process.execPath, [verifier, log, "--checkpoint", file, "--key", key], {
+      encoding: "utf8"
+    })
+    return status === 0 ? [] : [`the verifier of ${file}: ${stdout}`]
+  })
+  return [
+    ...wrong.map(({ what }) => what),
+    ...(files.length === 1 ? [] : [`${files.length} files of checkpoints`]),
+    ...verdicts.flat()
+  ]
 }
 
 /** The witness has written every event of the order once, in order. */

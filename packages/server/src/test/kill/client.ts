@@ -51,7 +51,7 @@ export class Town {
       const bytes = new Uint8Array(await response.arrayBuffer())
       flight.outcome = response.status >= 500 ? "refused" : "answered"
       if (response.status < 500) this.answered++
-      const json = /json/.test(response.headers.get("content-type") ?? "")
+      const json = /[/+]json/.test(response.headers.get("content-type") ?? "")
       return {
         status: response.status,
         headers: response.headers,

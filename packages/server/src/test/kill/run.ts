@@ -25,6 +25,8 @@ const city: City = createCity({
   logLevel: "Info",
   // Each client of the test stands for another address.
   trustedProxies: ["127.0.0.1", "::1"],
+  // Signed all the time, so that many checkpoints are being written when it is killed.
+  audit: { checkpointEvery: 0.2 },
   plugins: [
     ...postgres(databaseUrl === undefined ? {} : { url: databaseUrl }),
     filesystem({}),

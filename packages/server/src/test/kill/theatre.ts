@@ -106,6 +106,7 @@ export const openTheatre = async ({ database, databaseUrl, home }: TheatreOption
     town,
     records,
     feed,
+    staff,
     tally,
     during,
     server: () => server!,
@@ -147,7 +148,8 @@ export const openTheatre = async ({ database, databaseUrl, home }: TheatreOption
       ...(await checks.checkOrder(database)),
       ...(await checks.checkWitness(database)),
       ...(await checks.checkFeed(town, staff, feed)),
-      ...(await checks.checkMessages(database, home))
+      ...(await checks.checkMessages(database, home)),
+      ...(await checks.checkLog(town, staff, database, home))
     ],
     summary: async (): Promise<string> => {
       const effects = Object.values(await checks.effectsOf(home))

@@ -1,0 +1,134 @@
+/**
+ * The sealer: hashes what the sequencer has ordered into each tenant's tree and signs checkpoints. A batch is one transaction, nodes
+ * and checkpoint together, so a killed sealer leaves nothing half; the next one goes on from the nodes that are there.
+ */
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import { PlatformTx, withPlatform } from "../db/Database.ts"
+import { Issuer, Keys } from "../keys/Keys.ts"
+import { encodeLeaf, type Leaf } from "./leaf.ts"
+import { latestCheckpoint, type LogReader, prove, readLeaves, readNodes, treeSize } from "./sql.ts"
+import { edgeAt, grow, hashLeaf, type Node, rootAt } from "./tree.ts"
+
+/** The `typ` of a checkpoint. */
+export const checkpointType = "mahalla-checkpoint+jwt"
+
+/** Events sealed in one transaction at most. */
+export const sealerBatch = 1_000
+
+/** The order has a hole where the tree must go on, so nothing more is sealed in this tenant. */
+export class SealError extends Data.TaggedError("SealError")<{ readonly tenantId: string; readonly message: string }> {}
+
+export interface SealOptions {
+  /** Seconds between two checkpoints of one tenant at least. The first comes at once. */
+  readonly checkpointEvery: number
+}
+
+const insertNodes = Effect.fnUntraced(function* ({ sql, tenantId }: LogReader, nodes: ReadonlyArray<Node>) {
+  const rows = nodes.map(({ hash, level, number }) => ({ level, number, hash: hash.toString("hex") }))
+  yield* sql`
+    insert into mahalla.log_node (tenant_id, level, number, hash)
+    select ${tenantId}, level, number, decode(hash, 'hex')
+    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as made (level smallint, number bigint, hash text)`
+})
+
+/** Signs the tree as it is, unless the last checkpoint is too young or covers it. */
+const checkpoint = Effect.fnUntraced(function* (reader: LogReader, size: number, options: SealOptions) {
+  const { sql, tenantId } = reader
+  const last = yield* latestCheckpoint(reader)
+  const now = yield* Clock.currentTimeMillis
+  if (size === 0 || (last !== undefined && last.size >= size)) return false
+  if (last !== undefined && now - last.madeAt.getTime() < options.checkpointEvery * 1000) return false
+  const [root] = yield* prove(reader, rootAt(size))
+  const keys = yield* Keys
+  const claims = { iss: yield* Issuer, tenant: tenantId, size, root: root!.toString("base64url") }
+  const signed = yield* keys.sign("checkpoint", claims, { typ: checkpointType })
+  yield* sql`
+    insert into mahalla.log_checkpoint (tenant_id, size, root, signed, made_at)
+    values (${tenantId}, ${size}, decode(${root!.toString("hex")}, 'hex'), ${signed}, ${new Date(now)})`
+  return true
+})
+
+/** The leaves after `size`, without a hole; a defect would hide which tenant it is. */
+const nextLeaves = Effect.fnUntraced(function* (reader: LogReader, size: number) {
+  const rows = yield* readLeaves(reader, size, sealerBatch)
+  const leaves: Array<Leaf> = []
+  for (const { leaf, position } of rows) {
+    if (leaf === null || position !== size + leaves.length + 1) {
+      return yield* new SealError({
+        tenantId: reader.tenantId,
+        message: `Event ${size + leaves.length + 1} of tenant ${reader.tenantId} is not there, and nothing after it is sealed. Somebody has changed the database: compare it with a backup, and the log with a checkpoint kept outside (mahalla audit verify).`
+      })
+    }
+    leaves.push(leaf)
+  }
+  return leaves
+})
+
+/** Seals one batch of one tenant and signs when it is time; returns how many events it sealed. Two at once wait for each other. */
+export const sealTenant = (tenantId: string, options: SealOptions) =>
+  withPlatform(
+    Effect.gen(function* () {
+      const { sql } = yield* PlatformTx
+      const reader: LogReader = { sql, tenantId }
+      yield* sql`select pg_advisory_xact_lock(hashtextextended('mahalla.sealer', hashtextextended(${tenantId}, 0)))`
+      const size = yield* treeSize(reader)
+      const leaves = yield* nextLeaves(reader, size)
+      if (leaves.length > 0) {
+        const edge = edgeAt(size)
+        const known = yield* readNodes(reader, edge)
+        const places = edge.map(({ level, number }) =>
+          known.find((node) => node.level === level && node.number === number)
+        )
+        if (places.includes(undefined)) {
+          return yield* new SealError({
+            tenantId,
+            message: `The tree of tenant ${tenantId} has lost nodes of size ${size}, and nothing more is sealed. Bring the table log_node back from a backup.`
+          })
+        }
+        const entries = leaves.map((leaf) => hashLeaf(encodeLeaf(leaf)))
+        yield* insertNodes(reader, grow(size, places as ReadonlyArray<Node>, entries).made)
+      }
+      // While more waits, a checkpoint would be old at once.
+      if (leaves.length < sealerBatch) yield* checkpoint(reader, size + leaves.length, options)
+      return leaves.length
+    })
+  )
+
+/** Tenants with events to seal, or with a tree that it is time to sign. */
+const waiting = Effect.fnUntraced(function* (options: SealOptions) {
+  const { sql } = yield* PlatformTx
+  const due = new Date((yield* Clock.currentTimeMillis) - options.checkpointEvery * 1000)
+  const rows = yield* sql<{ tenantId: string }>`
+    select head.tenant_id as "tenantId" from mahalla.event_head head
+    left join lateral (select number + 1 as size from mahalla.log_node
+      where tenant_id = head.tenant_id and level = 0 order by number desc limit 1) tree on true
+    left join lateral (select size, made_at from mahalla.log_checkpoint
+      where tenant_id = head.tenant_id order by size desc limit 1) signed on true
+    where head.position > coalesce(tree.size, 0)
+       or (tree.size > coalesce(signed.size, 0) and (signed.made_at is null or signed.made_at <= ${due}))`
+  return rows.map((row) => row.tenantId)
+})
+
+const failures = Metric.counter("mahalla_sealer_failures_total", {
+  description: "Turns in which a tenant's events could not be sealed",
+  incremental: true
+})
+
+/** One batch in every tenant that waits; returns how many events were sealed. A tenant that fails does not stop the others. */
+export const seal = Effect.fnUntraced(function* (options: SealOptions) {
+  let sealed = 0
+  for (const tenantId of yield* withPlatform(waiting(options))) {
+    sealed += yield* sealTenant(tenantId, options).pipe(
+      Effect.catchCause((cause) =>
+        Effect.logError("Sealing failed and will be tried again", cause).pipe(
+          Effect.andThen(Metric.update(failures, 1)),
+          Effect.as(0)
+        )
+      )
+    )
+  }
+  return sealed
+})
