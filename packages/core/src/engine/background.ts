@@ -18,7 +18,7 @@ import type { Schedule } from "../kernel/module/defineModule.ts"
 import { Actor, system } from "../kernel/policy/Principal.ts"
 import { Signals } from "../kernel/Signals.ts"
 import { makePublisher } from "../kernel/transparency-log/publish.ts"
-import { seal } from "../kernel/transparency-log/seal.ts"
+import { makeSealer } from "../kernel/transparency-log/seal.ts"
 import { EventBus } from "../ports/EventBus.ts"
 import { Queue } from "../ports/Queue.ts"
 import type { Erased } from "../kernel/Erased.ts"
@@ -65,9 +65,10 @@ const sequencerTurn = Effect.gen(function* () {
 
 /** One turn of the sealer: seals what is ordered, signs it when it is time, and carries what was signed out of the database. */
 const sealerTurn = (options: AuditOptions) => {
+  const seal = makeSealer(options)
   const publish = makePublisher(options.checkpointFolder)
   return Effect.gen(function* () {
-    const sealed = yield* seal(options)
+    const sealed = yield* seal
     yield* publish
     // Not on the consumers' signal: whoever takes it takes it from them, and a proof may be a second late.
     if (sealed === 0) yield* Effect.sleep("1 second")

@@ -5,6 +5,7 @@
  */
 import { mkdir, open } from "node:fs/promises"
 import { join } from "node:path"
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { PlatformTx, withPlatform } from "../db/Database.ts"
@@ -64,10 +65,15 @@ const tried = <A>(path: string, run: () => Promise<A>) =>
 /** Checkpoints written in one go at most. */
 const page = 500
 
-const publishTenant = Effect.fnUntraced(function* (folder: string, tenantId: string) {
+const publishTenant = Effect.fnUntraced(function* (folder: string, tenantId: string, newestSize: number) {
   const path = join(folder, `${tenantId}.checkpoints`)
   for (;;) {
     const { size, torn } = yield* tried(path, () => endOf(path))
+    if (size > newestSize) {
+      yield* Effect.logError(
+        `The log of tenant ${tenantId} has lost its end: ${path} has a checkpoint of ${size} events, the database one of ${newestSize}. If no backup was restored, somebody has cut it; check it with: mahalla audit verify.`
+      )
+    }
     const next = yield* withPlatform(
       Effect.flatMap(PlatformTx, ({ sql }) => readCheckpoints({ sql, tenantId }, size, page))
     )
@@ -88,16 +94,29 @@ const newest = Effect.flatMap(
     cross join lateral (select size from mahalla.log_checkpoint where tenant_id = head.tenant_id order by size desc limit 1) signed`
 )
 
+/** Milliseconds for which a folder is left alone after it could not be written. */
+const rest = 60_000
+
 /** Writes what is new into the folder. Keeps in mind what is there, so that a turn without news reads no file. */
 export const makePublisher = (folder: string) => {
   const written = new Map<string, bigint>()
+  let restsUntil = 0
   return Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    if (restsUntil > now) return
     const news = (yield* withPlatform(newest)).filter(({ size, tenantId }) => written.get(tenantId) !== size)
     if (news.length === 0) return
     yield* tried(folder, () => mkdir(folder, { recursive: true }))
     for (const { size, tenantId } of news) {
-      yield* publishTenant(folder, tenantId)
+      yield* publishTenant(folder, tenantId, Number(size))
       written.set(tenantId, size)
     }
-  }).pipe(Effect.catchTag("PublishError", (error) => Effect.logError(error.message)))
+  }).pipe(
+    Effect.catchTag("PublishError", (error) =>
+      Effect.gen(function* () {
+        restsUntil = (yield* Clock.currentTimeMillis) + rest
+        yield* Effect.logError(error.message)
+      })
+    )
+  )
 }

@@ -2,6 +2,7 @@
  * The sealer: hashes what the sequencer has ordered into each tenant's tree and signs checkpoints. A batch is one transaction, nodes
  * and checkpoint together, so a killed sealer leaves nothing half; the next one goes on from the nodes that are there.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -117,18 +118,36 @@ const failures = Metric.counter("mahalla_sealer_failures_total", {
   incremental: true
 })
 
-/** One batch in every tenant that waits; returns how many events were sealed. A tenant that fails does not stop the others. */
-export const seal = Effect.fnUntraced(function* (options: SealOptions) {
-  let sealed = 0
-  for (const tenantId of yield* withPlatform(waiting(options))) {
-    sealed += yield* sealTenant(tenantId, options).pipe(
-      Effect.catchCause((cause) =>
-        Effect.logError("Sealing failed and will be tried again", cause).pipe(
-          Effect.andThen(Metric.update(failures, 1)),
-          Effect.as(0)
+/** Milliseconds until the next try after so many failures in a row: a second, doubled each time, five minutes at most. */
+const restAfter = (failed: number) => Math.min(300_000, 1_000 * 2 ** Math.min(failed - 1, 10))
+
+/**
+ * One batch in every tenant that waits; gives how many events were sealed. A tenant that fails does not stop the others; the same sealer
+ * tries it again, after a longer rest each time.
+ */
+export const makeSealer = (options: SealOptions) => {
+  const ill = new Map<string, { readonly failed: number; readonly restsUntil: number }>()
+  return Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    let sealed = 0
+    for (const tenantId of yield* withPlatform(waiting(options))) {
+      const { failed, restsUntil } = ill.get(tenantId) ?? { failed: 0, restsUntil: 0 }
+      if (restsUntil > now) continue
+      sealed += yield* sealTenant(tenantId, options).pipe(
+        Effect.tap(() => Effect.sync(() => ill.delete(tenantId))),
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.interrupt
+            : Effect.logError("Sealing failed and will be tried again", cause).pipe(
+                Effect.andThen(Metric.update(failures, 1)),
+                Effect.andThen(
+                  Effect.sync(() => ill.set(tenantId, { failed: failed + 1, restsUntil: now + restAfter(failed + 1) }))
+                ),
+                Effect.as(0)
+              )
         )
       )
-    )
-  }
-  return sealed
-})
+    }
+    return sealed
+  })
+}
