@@ -206,6 +206,8 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
     modules: [identity(), payouts(), reports(), notifications({ caseTypes: [trafficReport, trafficViolation] })],
     trustedProxies: ["127.0.0.1"],
     logFormat: "silent",
+    // Soon enough that a test can wait until all is signed.
+    audit: { checkpointEvery: 1 },
     ...options.config
   })
   await city.start()
