@@ -3,6 +3,8 @@
  * figure. Ratios are the gate; absolute figures belong to the machine.
  */
 import { readdirSync } from "node:fs"
+import { delimiter, dirname } from "node:path"
+import { ensureService } from "../scripts/services/debian.ts"
 
 const benchmarks = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith(".ts") && !["run.ts", "measure.ts"].includes(file))
@@ -13,5 +15,8 @@ if (name === undefined || !benchmarks.includes(name)) {
   console.error(`Which benchmark? One of: ${benchmarks.join(", ")}.`)
   process.exit(2)
 }
+// A city with the default plugins does not start without it.
+const { programs } = await ensureService("ffmpeg")
+process.env["PATH"] = [dirname(programs["ffmpeg"]!), process.env["PATH"]].join(delimiter)
 const module = (await import(`./${name}.ts`)) as { readonly run?: (args: ReadonlyArray<string>) => Promise<void> }
 await module.run?.(rest)
