@@ -3,7 +3,10 @@ import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import { Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
+import { gathering } from "../kernel/db/gathering.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
 import { RequestFacts } from "../kernel/http/Door.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
@@ -18,13 +21,35 @@ interface PrincipalRow {
   readonly grants: ReadonlyArray<RoleGrant>
 }
 
+interface Who {
+  readonly tenantId: string
+  readonly principalId: string
+}
+
+/** One per database: every request asks, so those that come at once ask together. */
+const askers = new WeakMap<SqlClient, (who: Who) => Effect.Effect<PrincipalRow | null, SqlError>>()
+
+const askerOf = (app: SqlClient) => {
+  const known = askers.get(app)
+  if (known !== undefined) return known
+  const made = gathering((asked: ReadonlyArray<Who>) =>
+    Effect.map(
+      app<{ found: PrincipalRow | null }>`
+        select mahalla.principal_of(tenant, principal) as found
+        from unnest(${asked.map(({ tenantId }) => tenantId)}::uuid[], ${asked.map(({ principalId }) => principalId)}::uuid[])
+          with ordinality as given (tenant, principal, place)
+        order by place`,
+      (rows) => rows.map(({ found }) => found)
+    )
+  )
+  askers.set(app, made)
+  return made
+}
+
 /** The principal with what it was given, as of now. */
 export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string) {
   const { app } = yield* Database
-  const rows = yield* app<{
-    found: PrincipalRow | null
-  }>`select mahalla.principal_of(${tenantId}, ${principalId}) as found`
-  const found = rows[0]?.found
+  const found = yield* askerOf(app)({ tenantId, principalId })
   if (found == null || found.status !== "active")
     return yield* new Unauthorized({ message: "This account is blocked or gone. Ask the operator." })
   const principal: Principal = { id: principalId, kind: found.kind, tenantId, grants: found.grants }

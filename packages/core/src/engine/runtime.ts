@@ -26,6 +26,7 @@ import { makeSignals, Signals } from "../kernel/Signals.ts"
 import { kernelSchedules } from "../kernel/schedules.ts"
 import { PluginError, type Plugin } from "../plugin/definePlugin.ts"
 import { EventBus, Storage, type StorageSettings } from "../ports/index.ts"
+import { SharedTransactions } from "../kernel/idempotency/shared.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { layerAuthentication } from "./authenticate.ts"
 import { relaySignals, startBackground } from "./background.ts"
@@ -224,6 +225,7 @@ export const openCity = (config: CityConfig) =>
       Context.make(JobSignal, { wake: announce(signals.jobs.wake, "jobs") }) as Context.Context<Erased>
     )
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(Attachments.layer), context))
+    context = Context.merge(context, yield* Effect.provideContext(Layer.build(SharedTransactions.layer), context))
     yield* Effect.provideContext(withPlatform(storeCaseTypes(caseTypes.all)), context)
     const issuer = config.publicUrl ?? "mahalla"
     context = Context.merge(context, Context.make(Issuer, issuer) as Context.Context<Erased>)

@@ -13,7 +13,7 @@ import { CaseTypes } from "../../kernel/cases/registry.ts"
 import { possibleTransitions, transitionCase } from "../../kernel/cases/transition.ts"
 import { audienceOf, demandVisible, viewOf } from "../../kernel/cases/view.ts"
 import { answering, inTenant } from "../../kernel/http/Door.ts"
-import { once } from "../../kernel/http/once.ts"
+import { once, onceShared } from "../../kernel/http/once.ts"
 import { limitAnonymous } from "../../kernel/limits/address.ts"
 import { CasesApi } from "./casesApi.ts"
 import { csvOf } from "./csv.ts"
@@ -123,8 +123,8 @@ export const casesHandlers = HttpApiBuilder.group(CasesApi, "cases", (handlers) 
       const create = Effect.flatMap(createCase({ data: {}, ...payload, type: params.type }), viewFor)
       return answering(limitAnonymous("case")).pipe(
         Effect.andThen(
-          inTenant(
-            once(
+          answering(
+            onceShared(
               `cases/${params.type}`,
               payload,
               Effect.map(create, (body) => ({ status: 201, body }))

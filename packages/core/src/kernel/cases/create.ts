@@ -3,7 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { attachToCase } from "../attachments/Attachments.ts"
 import { TenantTx } from "../db/Database.ts"
-import { sent } from "../db/pipelined.ts"
+import type { LaterWrite } from "../db/later.ts"
 import { enterState } from "../deadlines/deadlines.ts"
 import { appendEvent } from "../events/append.ts"
 import { newId, referenceOf } from "../ids.ts"
@@ -62,6 +62,17 @@ const checkAttachments = (definition: CaseTypeDefinition, given: number) => {
       )
 }
 
+const caseWrite: LaterWrite<Record<string, unknown>> = {
+  insert: (sql, json) => sql`
+    insert into mahalla.civic_case
+      (tenant_id, id, type, type_version, reference, state, phase, data, territory_id, longitude, latitude, h3, owner_id, search, created_at, updated_at)
+    select tenant_id, id, type, type_version, reference, state, phase, data, territory_id, longitude, latitude, h3, owner_id,
+      to_tsvector('simple', text), created_at, created_at
+    from jsonb_to_recordset(${json}::text::jsonb) as given
+      (tenant_id uuid, id uuid, type text, type_version integer, reference text, state text, phase text, data jsonb, territory_id uuid,
+       longitude double precision, latitude double precision, h3 bigint, owner_id uuid, text text, created_at timestamptz)`
+}
+
 export const createCase = Effect.fn("createCase")(function* (request: CreateCase) {
   const actor = yield* Actor
   const types = yield* CaseTypes
@@ -82,7 +93,7 @@ export const createCase = Effect.fn("createCase")(function* (request: CreateCase
   yield* checkPlace(definition, request.place)
   yield* checkAttachments(definition, request.attachments?.length ?? 0)
 
-  const { sql, tenantId } = yield* TenantTx
+  const { later, sql, tenantId } = yield* TenantTx
   const id = yield* newId
   const reference = referenceOf(id)
   const at = new Date(yield* Clock.currentTimeMillis)
@@ -90,12 +101,23 @@ export const createCase = Effect.fn("createCase")(function* (request: CreateCase
   const territory = place === undefined ? null : yield* territoryAt(place)
   const ownerId = byEngine ? (request.ownerId ?? null) : actor.id
   const initial = definition.states[definition.initial]!
-  yield* sent(sql`
-    insert into mahalla.civic_case
-      (tenant_id, id, type, type_version, reference, state, phase, data, territory_id, longitude, latitude, h3, owner_id, search, created_at, updated_at)
-    values (${tenantId}, ${id}, ${definition.id}, ${definition.version}, ${reference}, ${definition.initial}, ${initial.phase},
-            ${JSON.stringify(data)}::text::jsonb, ${territory?.id ?? null}, ${place?.longitude ?? null}, ${place?.latitude ?? null},
-            ${place === undefined ? null : cellOf(place)}, ${ownerId}, to_tsvector('simple', ${searchText(definition, data, reference)}), ${at}, ${at})`)
+  yield* later.soon(caseWrite, {
+    tenant_id: tenantId,
+    id,
+    type: definition.id,
+    type_version: definition.version,
+    reference,
+    state: definition.initial,
+    phase: initial.phase,
+    data,
+    territory_id: territory?.id ?? null,
+    longitude: place?.longitude ?? null,
+    latitude: place?.latitude ?? null,
+    h3: place === undefined ? null : String(cellOf(place)),
+    owner_id: ownerId,
+    text: searchText(definition, data, reference),
+    created_at: at
+  })
   if (request.attachments !== undefined && request.attachments.length > 0) yield* attachToCase(request.attachments, id)
   if (request.parentId !== undefined) {
     yield* sql`

@@ -18,17 +18,25 @@ export interface LaterWrite<Row> {
 /** What a transaction still has to write. */
 export interface Later {
   readonly add: <Row>(write: LaterWrite<Row>, row: Row) => void
+  /** For rows that the rest of the transaction may look at: they are there for its next question. */
+  readonly soon: <Row>(write: LaterWrite<Row>, row: Row) => Effect.Effect<void, SqlError>
   readonly flush: Effect.Effect<void, SqlError>
 }
 
+/** Rows by the kind of write, kinds in the order in which they came up. */
+export type Waiting = Map<LaterWrite<never>, Array<unknown>>
+
+export const addTo = <Row>(waiting: Waiting, write: LaterWrite<Row>, row: Row): void => {
+  const rows = waiting.get(write as LaterWrite<never>)
+  if (rows === undefined) waiting.set(write as LaterWrite<never>, [row])
+  else rows.push(row)
+}
+
 export const makeLater = (sql: SqlClient): Later => {
-  const waiting = new Map<LaterWrite<never>, Array<unknown>>()
+  const waiting: Waiting = new Map()
   return {
-    add: (write, row) => {
-      const rows = waiting.get(write as LaterWrite<never>)
-      if (rows === undefined) waiting.set(write as LaterWrite<never>, [row])
-      else rows.push(row)
-    },
+    add: (write, row) => addTo(waiting, write, row),
+    soon: (write, row) => sent(sql`${write.insert(sql, JSON.stringify([row]))}`),
     flush: Effect.suspend(() => {
       if (waiting.size === 0) return Effect.void
       const inserts = [...waiting].map(([write, rows]) => write.insert(sql, JSON.stringify(rows)))

@@ -11,6 +11,7 @@ import type { CaseRecord } from "../cases/model.ts"
 import { loadCase } from "../cases/record.ts"
 import { CaseTypes } from "../cases/registry.ts"
 import { PlatformTx, TenantTx } from "../db/Database.ts"
+import type { LaterWrite } from "../db/later.ts"
 import { appendEvent } from "../events/append.ts"
 import { defineEvent } from "../events/Event.ts"
 import { insertJobs, JobSignal } from "../jobs/enqueue.ts"
@@ -73,6 +74,14 @@ interface DeadlineRow {
   readonly remaining: number | null
 }
 
+const deadlineWrite: LaterWrite<Record<string, unknown>> = {
+  insert: (sql, json) => sql`
+    insert into mahalla.case_deadline (tenant_id, case_id, name, due_at, remaining, paused_at)
+    select tenant_id, case_id, name, due_at, remaining, paused_at
+    from jsonb_to_recordset(${json}::text::jsonb) as given
+      (tenant_id uuid, case_id uuid, name text, due_at timestamptz, remaining integer, paused_at timestamptz)`
+}
+
 /** Called with every change of state, in its transaction; `from` is null for a new case. No statement where no deadline is touched. */
 export const enterState = Effect.fnUntraced(function* (
   record: CaseRecord,
@@ -84,7 +93,7 @@ export const enterState = Effect.fnUntraced(function* (
     .map(([name, deadline]) => ({ name, deadline, was: clockIn(deadline, from), is: clockIn(deadline, to) }))
     .filter(({ is, was }) => is !== was)
   if (changes.length === 0) return
-  const { sql, tenantId } = yield* TenantTx
+  const { later, sql, tenantId } = yield* TenantTx
   const now = yield* DateTime.now
   const at = DateTime.toDateUtc(now)
   const settings = changes.every(({ is }) => is === "off") ? undefined : yield* tenantSettings
@@ -112,6 +121,11 @@ export const enterState = Effect.fnUntraced(function* (
       const due = DateTime.toDateUtc(dueAfter(now, deadline, span, settings!))
       kept.push({ name, due_at: due, remaining: null, paused_at: null })
     }
+  }
+  // A new case has none that could be stopped.
+  if (from === null) {
+    for (const row of kept) yield* later.soon(deadlineWrite, { tenant_id: tenantId, case_id: record.id, ...row })
+    return
   }
   const stopped = changes.filter(({ is }) => is === "off").map(({ name }) => name)
   yield* sql`

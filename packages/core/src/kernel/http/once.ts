@@ -1,8 +1,11 @@
 /** `Idempotency-Key` on a POST: the first answer is given again to whoever repeats the request. */
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import { withIdempotency } from "../idempotency/idempotency.ts"
+import { withTenant } from "../db/Database.ts"
+import { withIdempotency, withIdempotencyShared } from "../idempotency/idempotency.ts"
 import { Actor } from "../policy/Principal.ts"
+
+const headersOf = (replayed: boolean): Record<string, string> => (replayed ? { "idempotency-replayed": "true" } : {})
 
 /** Runs a POST once for its Idempotency-Key, inside the tenant's transaction; without a key it simply runs. */
 export const once = Effect.fnUntraced(function* <A, E, R>(
@@ -17,5 +20,24 @@ export const once = Effect.fnUntraced(function* <A, E, R>(
     key === undefined
       ? { answer: yield* effect, replayed: false }
       : yield* withIdempotency({ route, key, body, principalId: actor.id }, effect)
-  return { ...answer, headers: replayed ? { "idempotency-replayed": "true" } : ({} as Record<string, string>) }
+  return { ...answer, headers: headersOf(replayed) }
+})
+
+/**
+ * The same in a transaction that requests of the tenant may share; for what many people do at once and what mostly writes. The effect may run
+ * twice, and only one of its runs counts.
+ */
+export const onceShared = Effect.fnUntraced(function* <A, E, R>(
+  route: string,
+  body: unknown,
+  effect: Effect.Effect<{ readonly status: number; readonly body: A }, E, R>
+) {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const { id, tenantId } = yield* Actor
+  const key = request.headers["idempotency-key"]
+  const { answer, replayed } =
+    key === undefined
+      ? { answer: yield* withTenant(tenantId)(effect), replayed: false }
+      : yield* withIdempotencyShared(tenantId, { route, key, body, principalId: id }, effect)
+  return { ...answer, headers: headersOf(replayed) }
 })

@@ -2,13 +2,21 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { assert, layer } from "@effect/vitest"
 import { inject } from "vitest"
 import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.ts"
 import { TenantTx, withPlatform, withTenant } from "../db/Database.ts"
 import { enqueue } from "../jobs/enqueue.ts"
-import { type IdempotentRequest, sweepIdempotencyKeys, withIdempotency } from "./idempotency.ts"
+import {
+  type IdempotentAnswer,
+  type IdempotentRequest,
+  sweepIdempotencyKeys,
+  withIdempotency,
+  withIdempotencyShared
+} from "./idempotency.ts"
+import { SharedTransactions } from "./shared.ts"
 
 // The effect of these tests: a job that is there or not, and the job's id as the answer.
 const effect = Effect.map(enqueue([{ topic: "effect", body: {} }]), ([id]) => ({ status: 201, body: { id } }))
@@ -23,18 +31,31 @@ const count = (tenantId: string) =>
     })
   )
 
-const city = Effect.gen(function* () {
+/** Both ways keep the same promises. */
+const ways = {
+  withIdempotency: <A, E, R>(
+    tenantId: string,
+    request: IdempotentRequest,
+    effect: Effect.Effect<IdempotentAnswer<A>, E, R>
+  ) => withTenant(tenantId)(withIdempotency(request, effect)),
+  withIdempotencyShared
+} as const
+
+const cityBy = Effect.fnUntraced(function* (way: keyof typeof ways) {
   const { tenantId } = yield* createTenant()
   const principalId = (yield* createPrincipal(tenantId)).id
   const request: IdempotentRequest = { route: "cases/report", key: "k-1", body: { a: 1, b: [1, 2] }, principalId }
-  const call = (given: Partial<IdempotentRequest> = {}) =>
-    withTenant(tenantId)(withIdempotency({ ...request, ...given }, effect))
+  const call = (given: Partial<IdempotentRequest> = {}) => ways[way](tenantId, { ...request, ...given }, effect)
   return { tenantId, request, call, counted: count(tenantId) }
 })
 
-layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 30 }), { excludeTestServices: true })(
-  "withIdempotency",
-  (it) => {
+const kernel = SharedTransactions.layer.pipe(
+  Layer.provideMerge(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 30 }))
+)
+
+for (const way of ["withIdempotency", "withIdempotencyShared"] as const) {
+  const city = cityBy(way)
+  layer(kernel, { excludeTestServices: true })(way, (it) => {
     it.effect("gives_the_first_answer_to_the_same_key_and_body", () =>
       Effect.gen(function* () {
         const { call, counted } = yield* city
@@ -65,24 +86,6 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 30 }), { 
       )
     }
 
-    it.effect("says_that_the_first_is_still_running_without_waiting_for_it", () =>
-      Effect.gen(function* () {
-        const { call, counted, request, tenantId } = yield* city
-        const begun = yield* Deferred.make<void>()
-        const end = yield* Deferred.make<void>()
-        const slow = Effect.andThen(Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(end)), effect)
-        const first = yield* Effect.forkChild(withTenant(tenantId)(withIdempotency(request, slow)))
-        yield* Deferred.await(begun)
-        const refused = yield* Effect.flip(call())
-        assert.strictEqual(refused._tag, "IdempotencyInProgress")
-        assert.strictEqual((yield* Effect.flip(call({ body: "other" })))._tag, "IdempotencyInProgress")
-        yield* Deferred.succeed(end, undefined)
-        const { answer } = yield* Fiber.join(first)
-        assert.deepStrictEqual(yield* call(), { answer, replayed: true })
-        assert.deepStrictEqual(yield* counted, { effects: 1, keys: 1 })
-      })
-    )
-
     it.effect("a_burst_of_fifty_has_one_effect", () =>
       Effect.gen(function* () {
         for (let round = 0; round < 4; round++) {
@@ -110,7 +113,7 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 30 }), { 
     it.effect("keeps_nothing_of_a_request_that_failed", () =>
       Effect.gen(function* () {
         const { call, counted, request, tenantId } = yield* city
-        const failing = withTenant(tenantId)(withIdempotency(request, Effect.andThen(effect, Effect.fail("refused"))))
+        const failing = ways[way](tenantId, request, Effect.andThen(effect, Effect.fail("refused")))
         assert.strictEqual(yield* Effect.flip(failing), "refused")
         assert.deepStrictEqual(yield* counted, { effects: 0, keys: 0 })
         assert.isFalse((yield* call({ body: "another, for nothing happened yet" })).replayed)
@@ -154,8 +157,10 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 30 }), { 
       Effect.gen(function* () {
         const { request, tenantId } = yield* city
         for (const [place, body] of [null, 7, "текст", [1, { a: null }], { z: 1, a: 2 }].entries()) {
-          const run = withTenant(tenantId)(
-            withIdempotency({ ...request, key: `k${place}` }, Effect.succeed({ status: 200 + place, body }))
+          const run = ways[way](
+            tenantId,
+            { ...request, key: `k${place}` },
+            Effect.succeed({ status: 200 + place, body })
           )
           yield* run
           assert.deepStrictEqual(yield* run, { answer: { status: 200 + place, body }, replayed: true })
@@ -178,5 +183,25 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), maxConnections: 30 }), { 
         assert.isFalse((yield* call()).replayed)
       }).pipe(Effect.provide(TestClock.layer(), { local: true }))
     )
-  }
-)
+  })
+}
+
+layer(kernel, { excludeTestServices: true })("withIdempotency in a transaction of its own", (it) => {
+  it.effect("says_that_the_first_is_still_running_without_waiting_for_it", () =>
+    Effect.gen(function* () {
+      const { call, counted, request, tenantId } = yield* cityBy("withIdempotency")
+      const begun = yield* Deferred.make<void>()
+      const end = yield* Deferred.make<void>()
+      const slow = Effect.andThen(Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(end)), effect)
+      const first = yield* Effect.forkChild(withTenant(tenantId)(withIdempotency(request, slow)))
+      yield* Deferred.await(begun)
+      const refused = yield* Effect.flip(call())
+      assert.strictEqual(refused._tag, "IdempotencyInProgress")
+      assert.strictEqual((yield* Effect.flip(call({ body: "other" })))._tag, "IdempotencyInProgress")
+      yield* Deferred.succeed(end, undefined)
+      const { answer } = yield* Fiber.join(first)
+      assert.deepStrictEqual(yield* call(), { answer, replayed: true })
+      assert.deepStrictEqual(yield* counted, { effects: 1, keys: 1 })
+    })
+  )
+})

@@ -3,13 +3,16 @@
  * whoever repeats them. A failed request stores nothing, so it may be tried again under its key.
  */
 import { createHash } from "node:crypto"
+import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { canonical } from "../canonical.ts"
 import { InvalidInput } from "../cases/model.ts"
-import { PlatformTx, TenantTx } from "../db/Database.ts"
+import { writtenBlind } from "../db/blind.ts"
+import { PlatformTx, TenantTx, withTenant } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
+import { SharedTransactions } from "./shared.ts"
 
 /** The key was used for another request. */
 export class IdempotencyConflict extends Data.TaggedError("IdempotencyConflict")<{ readonly key: string }> {
@@ -63,6 +66,27 @@ const answerWrite: LaterWrite<Record<string, unknown>> = {
       (tenant_id uuid, principal_id uuid, route text, key text, body_hash text, status integer, answer jsonb, created_at timestamptz)`
 }
 
+const isKey = (key: string) => /^[\x21-\x7e]{1,255}$/.test(key)
+const hashOf = (body: unknown) => createHash("sha256").update(canonical(body)).digest("base64url")
+
+const keep = Effect.fnUntraced(function* (
+  { key, principalId, route }: IdempotentRequest,
+  hash: string,
+  answer: IdempotentAnswer<unknown>
+) {
+  const { later, tenantId } = yield* TenantTx
+  later.add(answerWrite, {
+    tenant_id: tenantId,
+    principal_id: principalId ?? nobody,
+    route,
+    key,
+    body_hash: hash,
+    status: answer.status,
+    answer: answer.body ?? null,
+    created_at: yield* DateTime.nowAsDate
+  })
+})
+
 /**
  * Runs an effect once for its key, inside the tenant's transaction: two statements more. Later calls with the same body get the stored
  * answer; another body is an `IdempotencyConflict`, a call while the first one runs an `IdempotencyInProgress` without waiting.
@@ -72,7 +96,7 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
   effect: Effect.Effect<IdempotentAnswer<Body>, E, R>
 ) {
   const { body, key, route } = request
-  if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+  if (!isKey(key)) {
     return yield* new InvalidInput({
       issues: [
         {
@@ -82,9 +106,9 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
       ]
     })
   }
-  const { later, sql, tenantId } = yield* TenantTx
+  const { sql } = yield* TenantTx
   const principalId = request.principalId ?? nobody
-  const hash = createHash("sha256").update(canonical(body)).digest("base64url")
+  const hash = hashOf(body)
   const [taken] = yield* sql<Taken>`select * from mahalla.take_idempotency_key(${principalId}, ${route}, ${key})`
   if (taken === undefined || !taken.free) return yield* new IdempotencyInProgress({ key })
   if (taken.body_hash !== null) {
@@ -92,18 +116,34 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
     return { answer: { status: taken.status!, body: taken.answer as Body }, replayed: true }
   }
   const answer = yield* effect
-  const now = yield* DateTime.nowAsDate
-  later.add(answerWrite, {
-    tenant_id: tenantId,
-    principal_id: principalId,
-    route,
-    key,
-    body_hash: hash,
-    status: answer.status,
-    answer: answer.body ?? null,
-    created_at: now
-  })
+  yield* keep(request, hash, answer)
   return { answer, replayed: false }
+})
+
+/**
+ * The same in a transaction of the tenant's that requests with other keys share while one is being committed, as long as the effect only
+ * writes: what one of them costs PostgreSQL is mostly the statements, not their rows. An effect that asks something or fails, a key that
+ * is not free and a transaction that failed are left to `withIdempotency` in a transaction of the request's own, so nothing is
+ * answered here but what has happened for the first time.
+ */
+export const withIdempotencyShared = Effect.fn("withIdempotencyShared")(function* <Body, E, R>(
+  tenantId: string,
+  request: IdempotentRequest,
+  effect: Effect.Effect<IdempotentAnswer<Body>, E, R>
+) {
+  const alone = withTenant(tenantId)(withIdempotency(request, effect))
+  if (!isKey(request.key)) return yield* alone
+  const written = yield* writtenBlind(
+    tenantId,
+    Effect.tap(effect, (answer) => keep(request, hashOf(request.body), answer))
+  )
+  if (written === undefined) return yield* alone
+  const shared = yield* SharedTransactions
+  const claim = { principalId: request.principalId ?? nobody, route: request.route, key: request.key }
+  const done = yield* Effect.catchCause(shared.write(tenantId, claim, written), (cause) =>
+    Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(false)
+  )
+  return done ? { answer: written.value, replayed: false } : yield* alone
 })
 
 /** Forgets keys older than `keptFor`, at most `limit` at a time; returns how many. Index `idempotency_key_age`. */

@@ -5,6 +5,7 @@ import { remembered } from "../db/remembered.ts"
 import type { Tenant } from "./Tenant.ts"
 
 interface Directory {
+  readonly byId: ReadonlyMap<string, Tenant>
   readonly byHost: ReadonlyMap<string, Tenant>
   readonly bySlug: ReadonlyMap<string, Tenant>
   readonly only: Tenant | undefined
@@ -18,6 +19,7 @@ const directory = remembered<"all", Directory>({
     Effect.map(
       sql<Tenant>`select tenant_id as "tenantId", slug, name, hosts, settings from mahalla.tenant order by slug`,
       (tenants) => ({
+        byId: new Map(tenants.map((tenant) => [tenant.tenantId, tenant])),
         byHost: new Map(tenants.flatMap((tenant) => tenant.hosts.map((host) => [host, tenant] as const))),
         bySlug: new Map(tenants.map((tenant) => [tenant.slug, tenant])),
         only: tenants.length === 1 ? tenants[0] : undefined
@@ -45,6 +47,14 @@ export const tenantOfRequest = Effect.fnUntraced(function* (request: {
 export const tenantBySlug = Effect.fnUntraced(function* (slug: string) {
   const { bySlug } = yield* directory.get("all")
   return bySlug.get(slug) ?? (yield* new NotFound({ what: "tenant", id: slug }))
+})
+
+/** By its id; one that was founded by another process a moment ago is found too. */
+export const tenantById = Effect.fnUntraced(function* (tenantId: string) {
+  const known = (yield* directory.get("all")).byId.get(tenantId)
+  if (known !== undefined) return known
+  yield* forgetTenants
+  return (yield* directory.get("all")).byId.get(tenantId)
 })
 
 /** All of them, by slug. */

@@ -1,14 +1,12 @@
-/** The settings of the transaction's tenant. */
+/** The settings of the transaction's tenant, as of five seconds ago at most. */
 import * as Effect from "effect/Effect"
 import { TenantTx } from "../db/Database.ts"
-import type { TenantSettings } from "./Tenant.ts"
+import { tenantById } from "./resolve.ts"
 
 export const tenantSettings = Effect.gen(function* () {
-  const { sql, tenantId } = yield* TenantTx
-  const [row] = yield* sql<{
-    settings: TenantSettings
-  }>`select settings from mahalla.tenant where tenant_id = ${tenantId}`
-  return row === undefined
+  const { tenantId } = yield* TenantTx
+  const tenant = yield* tenantById(tenantId)
+  return tenant === undefined
     ? yield* Effect.die(new Error(`Tenant ${tenantId} has no row in mahalla.tenant`))
-    : row.settings
+    : tenant.settings
 })
