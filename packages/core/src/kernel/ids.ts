@@ -1,9 +1,20 @@
 /** Identifiers: UUIDv7 (RFC 9562), ordered by time, and short references for people. */
+import { randomBytes } from "node:crypto"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-const generator = Effect.runSync(Effect.provide(SecureRandom.SecureRandom, SecureRandom.layerWebCrypto))
+/** Asking the system for each id's bytes would cost more than the id. */
+let pool = randomBytes(8192)
+let drawn = 0
+const draw = (size: number): Uint8Array => {
+  if (drawn + size > pool.length) {
+    pool = randomBytes(8192)
+    drawn = 0
+  }
+  return Uint8Array.prototype.slice.call(pool, drawn, (drawn += size))
+}
+const generator = SecureRandom.make(draw)
 
 /** A new UUIDv7; ascending within this process. */
 export const newId: Effect.Effect<string> = Effect.orDie(generator.uuidV7())
