@@ -63,6 +63,15 @@ describe.each(kinds)("$name", ({ name, layer, old }) => {
       expect([field(output, "codec_name"), field(output, "pix_fmt")]).toEqual(["h264", "yuv420p"])
     })
 
+  it("takes more pictures than one expression can name", async () => {
+    const input = draw("many.mp4", ...seconds(11, 25), ...h264, "-g", "300")
+    const at = Array.from({ length: 240 }, (_, n) => n * 0.04)
+    const frames = good(await attempt(layer, (one) => one.frames({ input, directory: out("many"), at })))
+    expect(frames.map((frame) => frame.at)).toEqual(at)
+    for (const n of [0, 24, 25, 89, 90, 91, 179, 180, 239])
+      expect(secondOf(frames[n]!.path), `${n}`).toBe(Math.floor(at[n]! + 0.001))
+  })
+
   it("takes the picture that is on the screen at each moment, at an unsteady rate", async () => {
     const uneven = ["-vf", "select='lt(mod(n,75),12)+not(mod(n,10))'", "-vsync", "vfr"]
     for (const [file, ...args] of [

@@ -62,8 +62,8 @@ export interface Stretch {
 
 /** Seconds of decoding that cost about as much as another start of ffmpeg. */
 const worthJump = 3
-/** Terms that ffmpeg's expressions take without complaint. */
-const mostTerms = 200
+/** Terms that ffmpeg's expressions take: they are a chain, and it goes a hundred steps deep. */
+const mostTerms = 90
 
 /** Neighbours share a run; a long way from one pick to the next one's key picture starts another. */
 export const inStretches = (medium: Medium, picks: ReadonlyArray<Pick>, seekable: boolean): ReadonlyArray<Stretch> => {
