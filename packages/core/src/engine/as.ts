@@ -12,9 +12,9 @@ import { type TenantTx, withTenant } from "../kernel/db/Database.ts"
 import type { StoredEvent } from "../kernel/events/Event.ts"
 import { readEvents } from "../kernel/events/read.ts"
 import { demandEverywhere } from "../kernel/policy/Policy.ts"
-import { Actor, anonymous, type Principal, system } from "../kernel/policy/Principal.ts"
+import { loadPrincipal } from "../kernel/policy/load.ts"
+import { Actor, type Principal, system } from "../kernel/policy/Principal.ts"
 import { tenantBySlug } from "../kernel/tenancy/resolve.ts"
-import { loadPrincipal } from "./authenticate.ts"
 import type { CityRuntime } from "./runtime.ts"
 import type { Erased } from "../kernel/Erased.ts"
 
@@ -63,9 +63,7 @@ const principalOf = Effect.fnUntraced(function* (who: As) {
   const principal: Principal =
     who.principal === "system"
       ? system(tenant.tenantId)
-      : who.principal === "anonymous"
-        ? anonymous(tenant.tenantId)
-        : yield* loadPrincipal(tenant.tenantId, who.principal.id)
+      : yield* loadPrincipal(tenant.tenantId, who.principal === "anonymous" ? null : who.principal.id)
   return principal
 })
 

@@ -3,58 +3,16 @@ import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
-import { Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
-import { gathering } from "../kernel/db/gathering.ts"
+import { type Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
 import { RequestFacts } from "../kernel/http/Door.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { newId } from "../kernel/ids.ts"
-import { anonymous, type Principal, type RoleGrant } from "../kernel/policy/Principal.ts"
+import { loadPrincipal } from "../kernel/policy/load.ts"
+import type { RoleGrant } from "../kernel/policy/Principal.ts"
+import type { RoleBook } from "../kernel/policy/roles.ts"
 import { tenantOfRequest } from "../kernel/tenancy/resolve.ts"
 import type { CityConfig, HostLogin } from "./config.ts"
-
-interface PrincipalRow {
-  readonly kind: "person" | "staff" | "app" | "device" | "system"
-  readonly status: "active" | "blocked" | "erased"
-  readonly grants: ReadonlyArray<RoleGrant>
-}
-
-interface Who {
-  readonly tenantId: string
-  readonly principalId: string
-}
-
-/** One per database: every request asks, so those that come at once ask together. */
-const askers = new WeakMap<SqlClient, (who: Who) => Effect.Effect<PrincipalRow | null, SqlError>>()
-
-const askerOf = (app: SqlClient) => {
-  const known = askers.get(app)
-  if (known !== undefined) return known
-  const made = gathering((asked: ReadonlyArray<Who>) =>
-    Effect.map(
-      app<{ found: PrincipalRow | null }>`
-        select mahalla.principal_of(tenant, principal) as found
-        from unnest(${asked.map(({ tenantId }) => tenantId)}::uuid[], ${asked.map(({ principalId }) => principalId)}::uuid[])
-          with ordinality as given (tenant, principal, place)
-        order by place`,
-      (rows) => rows.map(({ found }) => found)
-    )
-  )
-  askers.set(app, made)
-  return made
-}
-
-/** The principal with what it was given, as of now. */
-export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string) {
-  const { app } = yield* Database
-  const found = yield* askerOf(app)({ tenantId, principalId })
-  if (found == null || found.status !== "active")
-    return yield* new Unauthorized({ message: "This account is blocked or gone. Ask the operator." })
-  const principal: Principal = { id: principalId, kind: found.kind, tenantId, grants: found.grants }
-  return principal
-})
 
 /** The principal that stands for somebody of the host application; made at their first call. */
 const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: HostLogin) {
@@ -79,7 +37,7 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
     Authentication,
     Effect.gen(function* () {
       const tokens = yield* AccessTokens
-      const services = yield* Effect.context<Database>()
+      const services = yield* Effect.context<Database | RoleBook>()
       const hostPrincipals = yield* Cache.make({
         capacity: 10_000,
         timeToLive: "10 minutes",
@@ -123,7 +81,7 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
               }
               return { actor: yield* loadPrincipal(claims.tenantId, claims.principalId), tenant }
             }
-            return (yield* ofHost) ?? { actor: anonymous(tenant.tenantId), tenant }
+            return (yield* ofHost) ?? { actor: yield* loadPrincipal(tenant.tenantId, null), tenant }
           }).pipe(Effect.provideContext(services))
       })
     })

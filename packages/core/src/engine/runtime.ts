@@ -21,7 +21,9 @@ import { Issuer, Keys } from "../kernel/keys/Keys.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
+import { knows, permissionsOf } from "../kernel/policy/permissions.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
+import { makeRoleBook, RoleBook } from "../kernel/policy/roles.ts"
 import { makeSignals, Signals } from "../kernel/Signals.ts"
 import { kernelSchedules } from "../kernel/schedules.ts"
 import { PluginError, type Plugin } from "../plugin/definePlugin.ts"
@@ -193,10 +195,19 @@ export const openCity = (config: CityConfig) =>
       try: () => makeCaseTypes(modules.flatMap((module) => module.caseTypes)),
       catch: (error) => cityError("CaseType", (error as Error).message)
     })
-    const roles = rolesOf(
-      [...presetRoles, ...modules.flatMap((module) => module.roles), ...(config.roles ?? [])],
-      caseTypes.all.map((type) => type.definition.id)
+    const presets = [...presetRoles, ...modules.flatMap((module) => module.roles), ...(config.roles ?? [])]
+    const definitions = caseTypes.all.map((type) => type.definition)
+    const typeIds = definitions.map(({ id }) => id)
+    const permissions = permissionsOf(
+      definitions,
+      modules.flatMap((module) => module.permissions)
     )
+    const book = makeRoleBook({
+      presets,
+      caseTypes: typeIds,
+      permissions,
+      knows: knows(permissions, typeIds, presets)
+    })
     const bus = Context.getUnsafe(ports as Context.Context<EventBus>, EventBus)
     const announce = (wake: Effect.Effect<void>, channel: string) =>
       Effect.andThen(wake, Effect.ignore(Effect.forkDetach(Effect.ignore(bus.publish(channel, "")))))
@@ -220,7 +231,8 @@ export const openCity = (config: CityConfig) =>
       keys as Context.Context<Erased>,
       Context.make(Signals, signals) as Context.Context<Erased>,
       Context.make(CaseTypes, caseTypes) as Context.Context<Erased>,
-      Context.make(Policy, { roles }) as Context.Context<Erased>,
+      Context.make(Policy, { roles: rolesOf(presets, typeIds) }) as Context.Context<Erased>,
+      Context.make(RoleBook, book) as Context.Context<Erased>,
       Context.make(EventSignal, { wake: announce(signals.written.wake, "events") }) as Context.Context<Erased>,
       Context.make(JobSignal, { wake: announce(signals.jobs.wake, "jobs") }) as Context.Context<Erased>
     )

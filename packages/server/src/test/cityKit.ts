@@ -141,6 +141,8 @@ export interface CityKit {
   readonly sql: <Row extends object>(text: string, values?: ReadonlyArray<unknown>) => Promise<ReadonlyArray<Row>>
   readonly samarkand: TenantKit
   readonly bukhara: TenantKit
+  /** Another server on the same database, with a memory of its own; answers requests only. */
+  readonly another: () => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
   readonly close: () => Promise<void>
 }
 
@@ -189,8 +191,8 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
   const scope = Effect.runSync(Scope.make())
   const database = await Effect.runPromise(Scope.provide(freshDatabase(options.postgresUrl), scope))
   const home = await mkdtemp(join(tmpdir(), "mahalla-city-"))
-  const city = createCity({
-    home,
+  const configFor = (folder: string): CityConfig => ({
+    home: folder,
     mode: "dev",
     secret: "a secret for the tests of the city, not for use",
     plugins: [
@@ -210,6 +212,7 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
     audit: { checkpointEvery: 1 },
     ...options.config
   })
+  const city = createCity(configFor(home))
   await city.start()
   const serving = await serve(city, { port: 0, host: "127.0.0.1" })
   const url = `http://127.0.0.1:${serving.port}`
@@ -226,6 +229,19 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       (await client.query<Row & pg.QueryResultRow>(text, [...values])).rows,
     samarkand,
     bukhara,
+    another: async () => {
+      const folder = await mkdtemp(join(tmpdir(), "mahalla-city-"))
+      const other = createCity({ ...configFor(folder), only: ["api"] })
+      await other.start()
+      const there = await serve(other, { port: 0, host: "127.0.0.1" })
+      return {
+        url: `http://127.0.0.1:${there.port}`,
+        close: async () => {
+          await there.close(2_000)
+          await rm(folder, { recursive: true, force: true })
+        }
+      }
+    },
     close: async () => {
       await serving.close(2_000)
       await client.end()

@@ -32,6 +32,8 @@ import { OpsApi } from "./opsApi.ts"
 import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
 import { outer, type RouteEntry } from "./outer.ts"
 import { signInPage } from "./signInPage.ts"
+import { RolesApi } from "./rolesApi.ts"
+import { delegationsHandlers, rolesHandlers } from "./rolesHandlers.ts"
 import { eventFeed } from "./sse.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
@@ -63,7 +65,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
   const keys = Context.getUnsafe(runtime.context as Context.Context<Keys>, Keys)
   const modules = runtime.modules.flatMap((module) => (module.api === undefined ? [] : [module.api]))
   const document = makeDocument(
-    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, AuditApi, ...modules.map((api) => api.definition)],
+    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, RolesApi, AuditApi, ...modules.map((api) => api.definition)],
     types,
     version
   )
@@ -78,6 +80,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       Layer.provide([cityHandlers, peopleHandlers, operationsHandlers(runtime)]),
       Layer.provide(door)
     ),
+    HttpApiBuilder.layer(RolesApi).pipe(Layer.provide([rolesHandlers, delegationsHandlers]), Layer.provide(door)),
     HttpApiBuilder.layer(AuditApi).pipe(Layer.provide(auditHandlers), Layer.provide(door)),
     ...modules.map((api) => Layer.provide(api.layer, door)),
     eventFeed,

@@ -52,7 +52,7 @@ export const versionAsked = (
   if (header === undefined || header === "*") return Effect.succeed(undefined)
   const version = /^(?:W\/)?"(\d{1,9})"$/.exec(header)?.[1]
   return version === undefined
-    ? Effect.fail(issue("#headers/if-match", 'If-Match must be an ETag of this case, as "3".'))
+    ? Effect.fail(issue("#headers/if-match", 'If-Match must be an ETag that this address gave, as "3".'))
     : Effect.succeed(Number(version))
 }
 

@@ -6,6 +6,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
+import { DelegationView } from "./rolesApi.ts"
 import { GivenMoment, IdPageQuery, IdParam, Json, page, PageQuery, Timestamp } from "./schemas.ts"
 
 const RoleGrantView = Schema.Struct({
@@ -21,7 +22,9 @@ const PrincipalView = Schema.Struct({
   name: Schema.NullOr(Schema.String),
   status: Schema.String,
   language: Schema.String,
-  grants: Schema.Array(RoleGrantView)
+  grants: Schema.Array(RoleGrantView),
+  /** What others have handed to them and is in force; `GET /v1/delegations` has the rest. */
+  delegations: Schema.Array(DelegationView)
 }).annotate({ identifier: "Principal" })
 
 const Territory = Schema.Struct({
@@ -94,7 +97,7 @@ export const OpsApi = cityApi("operations")
         HttpApiEndpoint.post("grantRole", "/principals/:id/grants", {
           params: IdParam,
           payload: Schema.Struct({
-            role: Schema.String,
+            role: Schema.String.check(Schema.isMaxLength(100)),
             territoryId: Schema.optionalKey(Schema.NullOr(Id)),
             until: Schema.optionalKey(Schema.NullOr(GivenMoment))
           }),
@@ -105,15 +108,6 @@ export const OpsApi = cityApi("operations")
         HttpApiEndpoint.delete("revokeRole", "/principals/:id/grants/:grant", {
           params: { id: Id, grant: Id },
           success: HttpApiSchema.NoContent
-        })
-      )
-      .add(
-        HttpApiEndpoint.get("roles", "/roles", {
-          success: Schema.Struct({
-            items: Schema.Array(
-              Schema.Struct({ id: Schema.String, title: Schema.String, permissions: Schema.Array(Schema.String) })
-            )
-          })
         })
       )
       .middleware(Door)

@@ -1,5 +1,4 @@
 /** What stands behind the doors for operators. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { InvalidInput, NotFound } from "../../kernel/cases/model.ts"
@@ -10,10 +9,12 @@ import { answering, inTenant, RequestInfo } from "../../kernel/http/Door.ts"
 import { once } from "../../kernel/http/once.ts"
 import { newId } from "../../kernel/ids.ts"
 import { Messengers } from "../../kernel/ports.ts"
-import { demand, demandEverywhere, Policy } from "../../kernel/policy/Policy.ts"
+import { delegationsTo } from "../../kernel/policy/delegate.ts"
+import { StaffCreated } from "../../kernel/policy/events.ts"
+import { type GrantRow, grantRole, revokeRole } from "../../kernel/policy/grants.ts"
+import { demandEverywhere } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
-import { RoleGranted, RoleRevoked, StaffCreated } from "../../kernel/policy/events.ts"
-import { listTerritories, pathOf } from "../../kernel/tenancy/territories.ts"
+import { listTerritories } from "../../kernel/tenancy/territories.ts"
 import { Queue } from "../../ports/Queue.ts"
 import type { CityRuntime } from "../runtime.ts"
 import { pluginHealth } from "./health.ts"
@@ -41,14 +42,6 @@ export const cityHandlers = HttpApiBuilder.group(OpsApi, "city", (handlers) =>
     )
 )
 
-interface GrantRow {
-  readonly id: string
-  readonly principal_id: string
-  readonly role: string
-  readonly territory_id: string | null
-  readonly until: Date | null
-}
-
 const grantView = (row: GrantRow) => ({
   id: row.id,
   role: row.role,
@@ -69,7 +62,12 @@ const withGrants = Effect.fnUntraced(function* (rows: ReadonlyArray<PrincipalRow
   const grants = yield* sql<GrantRow>`
     select id, principal_id, role, territory_id, until from mahalla.role_grant
     where tenant_id = ${tenantId} and principal_id = any (${rows.map((row) => row.id)}::uuid[]) order by granted_at`
-  return rows.map((row) => ({ ...row, grants: grants.filter((grant) => grant.principal_id === row.id).map(grantView) }))
+  const handed = yield* delegationsTo(rows.map((row) => row.id))
+  return rows.map((row) => ({
+    ...row,
+    grants: grants.filter((grant) => grant.principal_id === row.id).map(grantView),
+    delegations: handed.filter((delegation) => delegation.principalId === row.id)
+  }))
 })
 
 const principalById = Effect.fnUntraced(function* (id: string) {
@@ -81,44 +79,8 @@ const principalById = Effect.fnUntraced(function* (id: string) {
   return (yield* withGrants([row]))[0]!
 })
 
-/** Whoever gives or takes rights must be able to give rights in that very territory: a district's head makes no head of the city. */
-const demandGrantIn = Effect.fnUntraced(function* (territoryId: string | null) {
-  const path =
-    territoryId === null
-      ? []
-      : yield* Effect.mapError(pathOf(territoryId), (error) =>
-          error._tag === "NotFound"
-            ? new InvalidInput({
-                issues: [
-                  { pointer: "/territoryId", detail: "There is no such territory; GET /v1/territories lists them." }
-                ]
-              })
-            : error
-        )
-  yield* demand("role.grant", { territoryPath: path })
-  return path
-})
-
-/** Nobody gives or takes rights that they do not have there themselves: else the right to give roles would be the right to everything. */
-const demandAllOf = Effect.fnUntraced(function* (role: string, path: ReadonlyArray<string>) {
-  const actor = yield* Actor
-  for (const permission of (yield* Policy).roles.get(role)?.permissions ?? [])
-    yield* demand(permission.replace(/:own$/, ""), {
-      territoryPath: path,
-      ...(permission.endsWith(":own") ? { ownerId: actor.id } : {})
-    })
-})
-
 export const peopleHandlers = HttpApiBuilder.group(OpsApi, "people", (handlers) =>
   handlers
-    .handle("roles", () =>
-      answering(
-        Effect.gen(function* () {
-          yield* demandEverywhere("role.read")
-          return { items: [...(yield* Policy).roles.values()] }
-        })
-      )
-    )
     .handle("listPrincipals", ({ query }) =>
       inTenant(
         Effect.gen(function* () {
@@ -157,58 +119,8 @@ export const peopleHandlers = HttpApiBuilder.group(OpsApi, "people", (handlers) 
         })
       )
     )
-    .handle("grantRole", ({ params, payload }) =>
-      inTenant(
-        Effect.gen(function* () {
-          const actor = yield* Actor
-          const { sql, tenantId } = yield* TenantTx
-          const territoryId = payload.territoryId ?? null
-          const path = yield* demandGrantIn(territoryId)
-          if (!(yield* Policy).roles.has(payload.role)) {
-            return yield* new InvalidInput({
-              issues: [{ pointer: "/role", detail: "There is no such role; GET /v1/roles lists them." }]
-            })
-          }
-          yield* demandAllOf(payload.role, path)
-          yield* principalById(params.id)
-          const rows = yield* sql<GrantRow>`
-            insert into mahalla.role_grant (tenant_id, id, principal_id, role, territory_id, granted_by, granted_at, until)
-            values (${tenantId}, ${yield* newId}, ${params.id}, ${payload.role}, ${territoryId}, ${actor.id},
-                    ${new Date(yield* Clock.currentTimeMillis)}, ${payload.until == null ? null : new Date(payload.until)})
-            on conflict (tenant_id, principal_id, role, territory_id) do update set until = excluded.until, granted_by = excluded.granted_by
-            returning id, principal_id, role, territory_id, until`
-          const view = grantView(rows[0]!)
-          yield* appendEvent(
-            RoleGranted,
-            { principalId: params.id, role: view.role, territoryId: view.territoryId, until: view.until },
-            { actorId: actor.id }
-          )
-          return view
-        })
-      )
-    )
-    .handle("revokeRole", ({ params }) =>
-      inTenant(
-        Effect.gen(function* () {
-          const actor = yield* Actor
-          const { sql, tenantId } = yield* TenantTx
-          const [given] = yield* sql<{ territory_id: string | null; role: string }>`
-            select territory_id, role from mahalla.role_grant where tenant_id = ${tenantId} and principal_id = ${params.id} and id = ${params.grant}`
-          const path = yield* demandGrantIn(given?.territory_id ?? null)
-          if (given !== undefined) yield* demandAllOf(given.role, path)
-          const rows = yield* sql<GrantRow>`
-            delete from mahalla.role_grant where tenant_id = ${tenantId} and principal_id = ${params.id} and id = ${params.grant}
-            returning id, principal_id, role, territory_id, until`
-          const row = rows[0]
-          if (row === undefined) return yield* new NotFound({ what: "grant", id: params.grant })
-          yield* appendEvent(
-            RoleRevoked,
-            { principalId: params.id, role: row.role, territoryId: row.territory_id },
-            { actorId: actor.id }
-          )
-        })
-      )
-    )
+    .handle("grantRole", ({ params, payload }) => inTenant(Effect.map(grantRole(params.id, payload), grantView)))
+    .handle("revokeRole", ({ params }) => inTenant(revokeRole(params.id, params.grant)))
 )
 
 export const operationsHandlers = (runtime: CityRuntime) =>

@@ -111,7 +111,7 @@ const feed = (batches: Cache.Cache<string, ReadonlyArray<FeedRow>, unknown>) =>
         const request = yield* HttpServerRequest.HttpServerRequest
         const authentication = yield* Authentication
         const types = yield* CaseTypes
-        const { roles } = yield* Policy
+        const policy = yield* Policy
         const signals = yield* Signals
         const services = yield* Effect.context<Database>()
         const { actor, tenant } = yield* authentication.actorOf(request, facts)
@@ -134,6 +134,7 @@ const feed = (batches: Cache.Cache<string, ReadonlyArray<FeedRow>, unknown>) =>
         const start = wanted === undefined ? yield* inside(headPosition) : BigInt(wanted)
 
         const sees = (who: Principal, row: FeedRow, now: number): boolean => {
+          const roles = who.roles ?? policy.roles
           if (row.caseType === null)
             return decide(roles, {
               principal: who,

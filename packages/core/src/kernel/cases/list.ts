@@ -5,7 +5,7 @@ import type { Fragment } from "effect/sql/Statement"
 import { TenantTx } from "../db/Database.ts"
 import { isId } from "../ids.ts"
 import { territoriesOf } from "../policy/decide.ts"
-import { Policy } from "../policy/Policy.ts"
+import { rolesFor } from "../policy/Policy.ts"
 import { Actor } from "../policy/Principal.ts"
 import { type BoundingBox, coveringRanges } from "./geo.ts"
 import { InvalidInput } from "./model.ts"
@@ -50,7 +50,7 @@ interface VisiblePart {
 /** Which rows the actor may see at all, type by type. */
 const visibleParts = Effect.fnUntraced(function* (filter: CaseFilter) {
   const actor = yield* Actor
-  const { roles } = yield* Policy
+  const roles = yield* rolesFor(actor)
   const { sql } = yield* TenantTx
   const now = yield* Clock.currentTimeMillis
   const wanted = (yield* CaseTypes).all
@@ -69,8 +69,16 @@ const visibleParts = Effect.fnUntraced(function* (filter: CaseFilter) {
       where: everything.length === 1 ? sql`c.type = ${everything[0]!}` : sql`c.type = any (${everything})`
     })
   // Their own, where those are not among the others anyway.
-  if (actor.id !== null && everything.length < wanted.length)
-    parts.push({ where: sql`(c.owner_id = ${actor.id} and c.type = any (${wanted.map(({ id }) => id)}))` })
+  if (actor.id === null) return parts
+  const owned: Array<string> = []
+  for (const { id } of wanted) {
+    if (everything.includes(id)) continue
+    const territories = territoriesOf(roles, actor, `${id}.read`, now, true)
+    if (territories === "all") owned.push(id)
+    else if (territories.length > 0)
+      parts.push({ where: sql`(c.owner_id = ${actor.id} and c.type = ${id})`, territories })
+  }
+  if (owned.length > 0) parts.push({ where: sql`(c.owner_id = ${actor.id} and c.type = any (${owned}))` })
   return parts
 })
 

@@ -62,13 +62,15 @@ export class WrongState extends Data.TaggedError("WrongState")<{
   }
 }
 
-/** Somebody changed the case in between. */
+/** Somebody changed it in between. */
 export class VersionConflict extends Data.TaggedError("VersionConflict")<{
+  /** Default: a case. */
+  readonly what?: string
   readonly expected: number
   readonly found: number
 }> {
   override get message() {
-    return `The case is at version ${this.found}, not ${this.expected}. Read it again and decide anew.`
+    return `The ${this.what ?? "case"} is at version ${this.found}, not ${this.expected}. Read it again and decide anew.`
   }
 }
 

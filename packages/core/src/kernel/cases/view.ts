@@ -5,7 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { decide, type Roles } from "../policy/decide.ts"
-import { may, Policy } from "../policy/Policy.ts"
+import { may, rolesFor } from "../policy/Policy.ts"
 import { Actor, type Principal } from "../policy/Principal.ts"
 import type { CaseTypeDefinition, FieldSchema, ObjectSchema, Visibility } from "./CaseType.ts"
 import { type CaseRecord, NotFound, type Place } from "./model.ts"
@@ -124,8 +124,8 @@ export const decideAudience = (
 
 /** The actor's audience for a case that they may know of: see `demandVisible`. */
 export const audienceOf = Effect.fnUntraced(function* (record: CaseRecord) {
-  const { roles } = yield* Policy
-  return decideAudience(roles, yield* Actor, record, yield* Clock.currentTimeMillis)
+  const actor = yield* Actor
+  return decideAudience(yield* rolesFor(actor), actor, record, yield* Clock.currentTimeMillis)
 })
 
 /** Rights on a case depend on where it is and whose it is. */

@@ -84,6 +84,9 @@ const mappers = new Map<string, Mapper>([
   ],
   ["VersionConflict", (error) => problem(412, "version-conflict", error.message)],
   ["Refused", (error) => problem(422, "refused", error.message, { code: error.code })],
+  ["RoleInUse", (error) => problem(409, "role-in-use", error.message)],
+  // Nothing is wrong with the request; it will be answered again.
+  ["Suspended", (error) => problem(503, "suspended", error.message, {}, { "retry-after": "3600" })],
   ["Claimed", (error) => problem(409, "claimed", error.message)],
   ["IdempotencyConflict", (error) => problem(422, "idempotency-key-reused", error.message)],
   ["IdempotencyInProgress", (error) => problem(409, "in-progress", error.message, {}, { "retry-after": "1" })],

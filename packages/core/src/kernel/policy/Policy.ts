@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { decide, type Permission, type PolicySubject, type Roles } from "./decide.ts"
-import { Actor } from "./Principal.ts"
+import { Actor, type Principal } from "./Principal.ts"
 
 export class Forbidden extends Data.TaggedError("Forbidden")<{
   readonly permission: Permission
@@ -14,10 +14,13 @@ export class Forbidden extends Data.TaggedError("Forbidden")<{
 
 export class Policy extends Context.Service<Policy, { readonly roles: Roles }>()("@mahalla/kernel/Policy") {}
 
+/** The roles that are in force for somebody: their city's, or the deployment's. */
+export const rolesFor = (principal: Principal) => Effect.map(Policy, ({ roles }) => principal.roles ?? roles)
+
 /** Whether the actor may; for choosing what to show. */
 export const may = Effect.fnUntraced(function* (permission: Permission, subject?: PolicySubject) {
   const principal = yield* Actor
-  const { roles } = yield* Policy
+  const roles = yield* rolesFor(principal)
   const now = yield* Clock.currentTimeMillis
   return decide(roles, {
     principal,

@@ -2,6 +2,7 @@
  * Who acts: a person, staff, an app, a device, or the engine itself; and what they were given where.
  */
 import * as Context from "effect/Context"
+import type { Permission, Roles } from "./decide.ts"
 
 export interface RoleGrant {
   readonly role: string
@@ -9,6 +10,8 @@ export interface RoleGrant {
   readonly territoryId: string | null
   /** Epoch milliseconds; for ever when null. */
   readonly until: number | null
+  /** Handed on by somebody, and not whole: only what of the role is listed here too. */
+  readonly permissions?: ReadonlyArray<Permission>
 }
 
 export interface Principal {
@@ -17,6 +20,8 @@ export interface Principal {
   readonly kind: "person" | "staff" | "app" | "device" | "system" | "anonymous"
   readonly tenantId: string
   readonly grants: ReadonlyArray<RoleGrant>
+  /** The city's roles as they were when the principal was read; the deployment's where absent. */
+  readonly roles?: Roles
 }
 
 /** The principal of the running request, job or call. */

@@ -2,7 +2,7 @@
  * The one decision about rights: principal × permission × territory × case. Pure, so that tables and properties can test it; the
  * database's row-level security is the second wall.
  */
-import type { Principal } from "./Principal.ts"
+import type { Principal, RoleGrant } from "./Principal.ts"
 
 /** A permission is `thing.verb`, as `traffic-report.create`. In a role `thing.*` is every verb, `*.*` everything; see `rolesOf` for `*.verb`. */
 export type Permission = string
@@ -41,11 +41,16 @@ export type Roles = ReadonlyMap<string, Role>
 const covers = (granted: string, wanted: string): boolean =>
   granted === "*.*" || granted === wanted || (granted.endsWith(".*") && wanted.startsWith(granted.slice(0, -1)))
 
-/** Whether a role's list grants a permission; `thing.verb:own` grants it for what one made oneself. */
-const grants = (role: Role, permission: Permission, own: boolean): boolean =>
-  role.permissions.some((entry) =>
+/** Whether a list grants a permission; `thing.verb:own` grants it for what one made oneself. */
+export const lists = (permissions: ReadonlyArray<Permission>, permission: Permission, own: boolean): boolean =>
+  permissions.some((entry) =>
     entry.endsWith(":own") ? own && covers(entry.slice(0, -4), permission) : covers(entry, permission)
   )
+
+/** Whether what was given contains a permission: the role has it, and what was handed on of the role has it too. */
+const gives = (role: Role, grant: RoleGrant, permission: Permission, own: boolean): boolean =>
+  lists(role.permissions, permission, own) &&
+  (grant.permissions === undefined || lists(grant.permissions, permission, own))
 
 /** Every principal has the role of its kind without being given it. */
 const implied = (principal: Principal): ReadonlyArray<string> =>
@@ -62,13 +67,13 @@ export const decide = (roles: Roles, request: PolicyRequest): Decision => {
   const own = subject?.ownerId != null && subject.ownerId === principal.id
   for (const id of implied(principal)) {
     const role = roles.get(id)
-    if (role !== undefined && grants(role, permission, own)) return { allowed: true, because: `role ${id}` }
+    if (role !== undefined && lists(role.permissions, permission, own)) return { allowed: true, because: `role ${id}` }
   }
   let elsewhere = false
   for (const grant of principal.grants) {
     if (grant.until !== null && grant.until <= request.now) continue
     const role = roles.get(grant.role)
-    if (role === undefined || !grants(role, permission, own)) continue
+    if (role === undefined || !gives(role, grant, permission, own)) continue
     if (grant.territoryId === null || subject === undefined || subject.territoryPath.includes(grant.territoryId)) {
       return { allowed: true, because: `role ${grant.role}` }
     }
@@ -77,25 +82,26 @@ export const decide = (roles: Roles, request: PolicyRequest): Decision => {
   return { allowed: false, because: elsewhere ? "other-territory" : "no-permission" }
 }
 
-/** Territories in which a permission holds: for lists. `"all"`, or ids (themselves and below). */
+/** Territories in which a permission holds, for lists: `"all"`, or ids (themselves and below). `own`: for what the principal made. */
 export const territoriesOf = (
   roles: Roles,
   principal: Principal,
   permission: Permission,
-  now: number
+  now: number,
+  own = false
 ): "all" | ReadonlyArray<string> => {
   if (principal.kind === "system") return "all"
   const found: Array<string> = []
   for (const grant of principal.grants) {
     if (grant.until !== null && grant.until <= now) continue
     const role = roles.get(grant.role)
-    if (role === undefined || !grants(role, permission, false)) continue
+    if (role === undefined || !gives(role, grant, permission, own)) continue
     if (grant.territoryId === null) return "all"
     found.push(grant.territoryId)
   }
   for (const id of implied(principal)) {
     const role = roles.get(id)
-    if (role !== undefined && grants(role, permission, false)) return "all"
+    if (role !== undefined && lists(role.permissions, permission, own)) return "all"
   }
   return found
 }

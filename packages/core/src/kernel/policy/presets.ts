@@ -90,5 +90,7 @@ export const presetRoles: ReadonlyArray<Role> = [
       "plugin.read"
     ]
   },
-  { id: "municipality-admin", title: "Administrator", permissions: ["*.*"] }
+  { id: "municipality-admin", title: "Administrator", permissions: ["*.*"] },
+  // Nobody of the city's: the platform gives it to itself for a while, with a reason.
+  { id: "super-admin", title: "Platform", permissions: ["*.*"] }
 ]
