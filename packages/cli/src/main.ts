@@ -11,12 +11,13 @@ import { dev } from "./commands/dev.ts"
 import { doctor } from "./commands/doctor.ts"
 import { init } from "./commands/init.ts"
 import { migrate } from "./commands/migrate.ts"
+import { platformLink } from "./commands/platformLink.ts"
 import { root } from "./root.ts"
 import { reportFailure } from "./failure.ts"
 
 // Signals are the commands' own matter: a server drains on them.
 const program = root.pipe(
-  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, audit]),
+  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, platformLink, audit]),
   Command.run({ version }),
   Effect.provide(NodeServices.layer)
 )

@@ -6,6 +6,7 @@ import { newId } from "../kernel/ids.ts"
 import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import { listTenants, tenantBySlug } from "../kernel/tenancy/resolve.ts"
 import { createTenant, type NewTenant } from "../kernel/tenancy/tenants.ts"
+import { createPlatformAdmin, issuePlatformLink, listPlatformAdmins } from "../kernel/platform/admins.ts"
 import { Queue, type QueueDepth } from "../ports/Queue.ts"
 import { failingConsumers, type FailingConsumer } from "../kernel/events/Consumer.ts"
 import { databaseAnswers, pluginHealth } from "./http/health.ts"
@@ -37,6 +38,13 @@ export interface CityAdmin {
       tenant: string,
       staff: { readonly name: string; readonly roles: ReadonlyArray<string>; readonly language?: string }
     ) => Promise<{ readonly id: string }>
+  }
+  readonly platform: {
+    /** Makes a super-admin of the whole deployment. */
+    readonly createAdmin: (name: string) => Promise<{ readonly id: string }>
+    readonly admins: () => Promise<ReadonlyArray<{ readonly id: string; readonly name: string }>>
+    /** A one-time token by which they sign in at `/v1/platform/session`, good for 15 minutes. */
+    readonly link: (id: string) => Promise<string>
   }
   /** Active staff who hold a role in the whole tenant, longest-serving first. */
   readonly staffWithRole: (
@@ -77,6 +85,11 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
             })
           )
         )
+    },
+    platform: {
+      createAdmin: (name) => perform(withPlatform(createPlatformAdmin(name))),
+      admins: () => perform(withPlatform(listPlatformAdmins)),
+      link: (id) => perform(withPlatform(issuePlatformLink(id)))
     },
     staffWithRole: (slug, role) =>
       perform(

@@ -32,6 +32,9 @@ import { OpsApi } from "./opsApi.ts"
 import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
 import { outer, type RouteEntry } from "./outer.ts"
 import { signInPage } from "./signInPage.ts"
+import { PlatformApi } from "./platformApi.ts"
+import { platformHandlers, platformSessionHandlers } from "./platformHandlers.ts"
+import { PlatformDoor, PlatformThreshold } from "../../kernel/http/PlatformDoor.ts"
 import { RolesApi } from "./rolesApi.ts"
 import { delegationsHandlers, rolesHandlers } from "./rolesHandlers.ts"
 import { eventFeed } from "./sse.ts"
@@ -65,7 +68,16 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
   const keys = Context.getUnsafe(runtime.context as Context.Context<Keys>, Keys)
   const modules = runtime.modules.flatMap((module) => (module.api === undefined ? [] : [module.api]))
   const document = makeDocument(
-    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, RolesApi, AuditApi, ...modules.map((api) => api.definition)],
+    [
+      CasesApi,
+      CaseSidesApi,
+      AttachmentsApi,
+      OpsApi,
+      RolesApi,
+      AuditApi,
+      PlatformApi,
+      ...modules.map((api) => api.definition)
+    ],
     types,
     version
   )
@@ -81,6 +93,10 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       Layer.provide(door)
     ),
     HttpApiBuilder.layer(RolesApi).pipe(Layer.provide([rolesHandlers, delegationsHandlers]), Layer.provide(door)),
+    HttpApiBuilder.layer(PlatformApi).pipe(
+      Layer.provide([platformSessionHandlers, platformHandlers]),
+      Layer.provide([PlatformDoor.layer, PlatformThreshold.layer])
+    ),
     HttpApiBuilder.layer(AuditApi).pipe(Layer.provide(auditHandlers), Layer.provide(door)),
     ...modules.map((api) => Layer.provide(api.layer, door)),
     eventFeed,

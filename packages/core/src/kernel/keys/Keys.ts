@@ -13,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as jose from "jose"
 
 /** What we sign for. Each has its own Ed25519 key, and all of them stand in `jwks`. */
-export const signingPurposes = ["access-token", "receipt", "checkpoint"] as const
+export const signingPurposes = ["access-token", "receipt", "checkpoint", "platform-token"] as const
 export type SigningPurpose = (typeof signingPurposes)[number]
 
 /** Characters a deployment's secret must have. */
