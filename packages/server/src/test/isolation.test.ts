@@ -4,190 +4,24 @@
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
-import { type Answer, type Client, follow, makeClient, rawCall, until, upload } from "./client.ts"
-import { type CityKit, lightDetector, openCityKit, picture, report, type TenantKit } from "./cityKit.ts"
-
-/** In everything that the second city wrote. */
-const mark = "QOVUN7"
-
-interface Things {
-  readonly citizen: Client & { readonly id: string }
-  readonly report: string
-  readonly violation: string
-  readonly attachment: string
-  readonly payout: string
-  readonly grant: string
-  readonly unattached: string
-  readonly deadLetter: string
-}
+import { follow, makeClient, rawCall, until, upload } from "./client.ts"
+import { type CityKit, openCityKit, picture, report } from "./cityKit.ts"
+import { crawl } from "./isolation/crawl.ts"
+import { detector, furnish, mark, marked, phantom, phantomTenant, plain, type Things } from "./isolation/things.ts"
 
 let kit: CityKit
 let ours: Things
 let theirs: Things
 
-const detector = lightDetector(({ frames }) =>
-  Effect.succeed(
-    frames.map((_, frame) => ({
-      kind: "plate",
-      frame,
-      box: { x: 1, y: 1, width: 2, height: 2 },
-      text: "01A777AA",
-      confidence: 1,
-      certain: true
-    }))
-  )
-)
-
-/** Dead letters are what failed for good; nothing in a healthy city makes one. */
-const deadLetter = async (tenant: TenantKit, text: string) => {
-  const rows = await kit.sql<{ id: string }>(
-    `insert into mahalla.job (tenant_id, id, topic, body, state, died_at, last_error)
-     values ($1, gen_random_uuid(), $2, '{}', 'dead', now(), $3) returning id`,
-    [tenant.id, `dead.${text.toLowerCase()}`, text]
-  )
-  return rows[0]!.id
-}
-
-/** Everything that a city can have one of, with a mark in every text. */
-const furnish = async (tenant: TenantKit, text: string, phone: string): Promise<Things> => {
-  const citizen = await tenant.citizen(phone)
-  await citizen.call("PATCH", "/v1/me", { body: { name: `Name ${text}` } })
-  const { "municipality-admin": admin, inspector } = tenant.staff
-  const made = await report(citizen, { description: `Seen ${text}` })
-  const path = `/v1/cases/traffic-report/${made.id}`
-  const unattached = await upload(citizen, picture(), `${text}.jpg`)
-  await until("in review", async () => (await inspector.get(path)).body.state === "in-review")
-  const violation = String((await inspector.get(`/v1/cases?type=traffic-violation&parent=${made.id}`)).body.items[0].id)
-  await inspector.post(`${path}/comments`, { text: `Comment ${text}` })
-  await inspector.post(`${path}/comments`, { text: `Internal ${text}`, visibility: "internal" })
-  await admin.call("PUT", `/v1/offences/${text.toLowerCase()}`, {
-    body: {
-      code: text.toLowerCase(),
-      article: `Article ${text}`,
-      title: { en: text },
-      fine: 5,
-      rewardShare: 0,
-      active: true
-    }
-  })
-  const accepted = await inspector.post(`/v1/cases/traffic-violation/${violation}/transitions/accept`, {
-    note: `Note ${text}`
-  })
-  expect(accepted.status).toBe(200)
-  const payout = await until("paid", async () => {
-    const { body } = await citizen.get("/v1/payouts")
-    return body.items[0]?.state === "succeeded" && String(body.items[0].id)
-  })
-  const staff = await admin.post("/v1/principals", { name: `Staff ${text}` })
-  const grant = await admin.post(`/v1/principals/${staff.body.id}/grants`, { role: "inspector" })
-  const dead = await deadLetter(tenant, text)
-  await until("told", async () => {
-    const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
-    return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
-  })
-  return {
-    citizen,
-    report: made.id,
-    violation,
-    attachment: made.attachment,
-    payout,
-    grant: String(grant.body.id),
-    unattached: unattached.id,
-    deadLetter: dead
-  }
-}
-
 beforeAll(async () => {
   kit = await openCityKit({ postgresUrl: inject("postgresUrl"), detector })
   ;[ours, theirs] = await Promise.all([
-    furnish(kit.samarkand, "ANOR5", "+998900000001"),
-    furnish(kit.bukhara, mark, "+998900000002")
+    furnish(kit, kit.samarkand, "ANOR5", "+998900000001"),
+    furnish(kit, kit.bukhara, mark, "+998900000002")
   ])
 })
 afterAll(() => kit?.close())
-
-interface Operation {
-  readonly method: string
-  readonly path: string
-}
-
-/** Addresses that the document does not list. */
-const unlisted: ReadonlyArray<Operation> = [
-  { method: "GET", path: "/v1/uploads/{upload}" },
-  { method: "HEAD", path: "/v1/uploads/{upload}" },
-  { method: "PATCH", path: "/v1/uploads/{upload}" },
-  { method: "DELETE", path: "/v1/uploads/{upload}" }
-]
-
-const operations = async (): Promise<ReadonlyArray<Operation>> => {
-  const { body } = await kit.samarkand.visitor.get("/openapi.json")
-  const listed = Object.entries(body.paths as Record<string, object>).flatMap(([path, item]) =>
-    Object.keys(item).map((method) => ({ method: method.toUpperCase(), path }))
-  )
-  return [...listed.filter(({ path }) => path !== "/v1/events"), ...unlisted]
-}
-
-/** What stands in the place of a parameter: each thing of a city that could be meant. */
-const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<string> => {
-  if (path.includes("traffic-violation")) return [things.violation]
-  if (path.includes("traffic-report") || path.startsWith("/v1/reports")) return [things.report]
-  if (path.startsWith("/v1/attachments")) return [things.attachment, things.unattached]
-  if (path.startsWith("/v1/principals")) return [things.citizen.id, tenant.staff.inspector.id]
-  if (path.startsWith("/v1/payouts")) return [things.payout]
-  if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
-  return [things.report]
-}
-
-const addresses = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<string> => {
-  const types = path.includes("/cases/{type}") ? ["traffic-report", "traffic-violation"] : [""]
-  return types.flatMap((type) =>
-    idsFor(path.replace("{type}", type), things, tenant).map((id) =>
-      path
-        .replace("/case-types/{type}", "/case-types/traffic-report")
-        .replace("{type}", type)
-        .replace("{id}", id)
-        .replace("{to}", things.violation)
-        .replace("{kind}", "parent")
-        .replace("{grant}", things.grant)
-        .replace("{code}", mark.toLowerCase())
-        .replace("{upload}", things.unattached)
-    )
-  )
-}
-
-const bodyFor = (method: string, path: string, things: Things): unknown => {
-  if (method === "GET" || method === "DELETE" || method === "HEAD") return undefined
-  if (path.endsWith("/comments")) return { text: "from another city" }
-  if (path.endsWith("/links")) return { kind: "caused-by", to: things.violation }
-  if (path.endsWith("/merge")) return { into: things.report }
-  if (path.endsWith("/assignee")) return { assigneeId: things.citizen.id }
-  if (path.endsWith("/grants")) return { role: "inspector" }
-  if (/(reject|close|appeal|reopen)$/.test(path)) return { reason: "from another city" }
-  if (path.endsWith("add-violation")) return { offence: mark.toLowerCase() }
-  if (path.endsWith("/v1/cases/traffic-report"))
-    return {
-      data: { offence: mark.toLowerCase(), occurredAt: "2026-11-20T08:00:00Z" },
-      place: { longitude: 1, latitude: 1 },
-      attachments: [things.unattached]
-    }
-  return {}
-}
-
-const marked = (answer: Answer, things: Things, except: string): ReadonlyArray<string> => {
-  const all = `${answer.text} ${JSON.stringify([...answer.headers])}`
-  const secret = [
-    mark,
-    mark.toLowerCase(),
-    things.report,
-    things.violation,
-    things.attachment,
-    things.payout,
-    things.grant
-  ]
-  return secret.filter((text) => all.includes(text) && !except.includes(text))
-}
 
 /** Rows of the second city, table by table. */
 const fingerprint = async () => {
@@ -238,40 +72,126 @@ const people = () =>
   ] as const
 
 describe("another city's people", () => {
+  /** What a walk with the second city's ids shows of it. */
+  const findings = async () => {
+    const steps = await crawl(kit, people(), theirs, kit.bukhara)
+    const wrong = steps.flatMap(({ address, answer, body, method, names, path, who }) => {
+      const label = `${who}: ${method} ${address} → ${answer.status}`
+      const found = marked(answer, theirs, `${address} ${JSON.stringify(body ?? "")}`)
+      const silent = method === "DELETE" && path.endsWith("/subscription")
+      return [
+        ...(found.length > 0 ? [`${label} shows ${found.join(", ")}`] : []),
+        ...(answer.status >= 500 ? [label] : []),
+        // An address that names a thing of another city leads nowhere, whoever asks.
+        ...(names && answer.status < 400 && !silent ? [label] : [])
+      ]
+    })
+    return { steps, wrong }
+  }
+
   test("see_nothing_and_change_nothing_at_any_door", async () => {
     const before = await whenQuiet()
-    const all = await operations()
-    expect(all.length).toBeGreaterThan(50)
-    const wrong: Array<string> = []
-    let calls = 0
-    for (const [who, client] of people()) {
-      for (const { method, path } of all) {
-        if (path.startsWith("/v1/auth")) continue
-        for (const address of addresses(path, theirs, kit.bukhara)) {
-          const query = path === "/v1/cases" || path === "/v1/cases.csv" ? `?parent=${theirs.report}` : ""
-          const tus =
-            path.includes("{upload}") && method !== "GET"
-              ? { "tus-resumable": "1.0.0", "upload-offset": "0", "content-type": "application/offset+octet-stream" }
-              : undefined
-          const answer = await client.call(method, address + query, {
-            ...(tus === undefined ? { body: bodyFor(method, path, theirs) } : { headers: tus }),
-            ...(tus !== undefined && method === "PATCH" ? { body: new Uint8Array(4) } : {})
-          })
-          calls++
-          const label = `${who}: ${method} ${address} → ${answer.status}`
-          const found = marked(answer, theirs, `${address} ${JSON.stringify(bodyFor(method, path, theirs) ?? "")}`)
-          if (found.length > 0) wrong.push(`${label} shows ${found.join(", ")}`)
-          if (answer.status >= 500) wrong.push(label)
-          // An address that names a thing of another city leads nowhere, whoever asks.
-          const names = /\{(id|upload)\}/.test(path)
-          const silent = method === "DELETE" && path.endsWith("/subscription")
-          if (names && answer.status < 400 && !silent) wrong.push(label)
-        }
+    const { steps, wrong } = await findings()
+    expect(new Set(steps.map(({ method, path }) => `${method} ${path}`)).size).toBeGreaterThan(65)
+    expect(wrong).toEqual([])
+    expect(steps.length).toBeGreaterThan(300)
+    expect(await fingerprint()).toEqual(before)
+  })
+
+  test("get_the_same_answers_as_for_what_does_not_exist", async () => {
+    const nobodys = phantom(theirs)
+    const nowhere = phantomTenant(kit.bukhara)
+    const other = await crawl(kit, people(), theirs, kit.bukhara)
+    const none = await crawl(kit, people(), nobodys, nowhere)
+    expect(other.length).toBe(none.length)
+    const differences = other.flatMap((step, place) => {
+      const [seen, expected] = [plain(step.answer, theirs, kit.bukhara), plain(none[place]!.answer, nobodys, nowhere)]
+      // The whole text where a list shows the asker's own things, which grow with every walk.
+      return seen === expected || (!step.names && step.answer.status === none[place]!.answer.status)
+        ? []
+        : [`${step.who}: ${step.method} ${step.address}: ${seen} instead of ${expected}`]
+    })
+    expect(differences).toEqual([])
+  })
+
+  test("meet_a_first_wall_that_holds_without_the_second", async () => {
+    const walls = await kit.sql<{ table: string; policy: string; using: string | null; check: string | null }>(
+      `select tablename as table, policyname as policy, qual as using, with_check as check from pg_policies
+       where schemaname = 'mahalla' and policyname like 'tenant\\_%'`
+    )
+    expect(walls.length).toBeGreaterThan(60)
+    const set = async (clause: (was: string) => string) => {
+      for (const { check, policy, table, using } of walls)
+        await kit.sql(
+          `alter policy ${policy} on mahalla.${table}` +
+            (using === null ? "" : ` using (${clause(using)})`) +
+            (check === null ? "" : ` with check (${clause(check)})`)
+        )
+    }
+    await set(() => "true")
+    try {
+      expect((await findings()).wrong).toEqual([])
+    } finally {
+      await set((was) => was)
+    }
+  })
+
+  test("and_their_own_people_notice_when_a_policy_is_dropped", async () => {
+    const own = kit.bukhara.staff["municipality-admin"]
+    const look = async () => {
+      const paths = [
+        "/v1/cases?limit=200",
+        `/v1/cases/traffic-report/${theirs.report}`,
+        `/v1/cases/traffic-report/${theirs.report}/timeline`,
+        `/v1/cases/traffic-report/${theirs.report}/comments`,
+        `/v1/cases/traffic-report/${theirs.report}/links`,
+        `/v1/attachments/${theirs.attachment}`,
+        `/v1/principals/${theirs.citizen.id}`,
+        `/v1/principals/${kit.bukhara.staff.inspector.id}`,
+        "/v1/event-log?limit=200",
+        "/v1/audit/checkpoints",
+        "/v1/delegations",
+        "/v1/roles",
+        "/v1/payouts",
+        "/v1/accounts",
+        "/v1/offences",
+        "/v1/territories"
+      ]
+      const answers = await Promise.all(paths.map((path) => own.get(path)))
+      return answers
+        .map((answer) => `${answer.status} ${answer.text.replaceAll(/"requestId":"[^"]*"/g, "")}`)
+        .join("\n")
+    }
+    const tables = [
+      "civic_case",
+      "case_comment",
+      "attachment",
+      "principal",
+      "role_grant",
+      "role",
+      "delegation",
+      "territory",
+      "event",
+      "event_order",
+      "log_checkpoint",
+      "offence",
+      "payout",
+      "account"
+    ]
+    const whole = await look()
+    const unseen: Array<string> = []
+    for (const table of tables) {
+      await kit.sql(`drop policy tenant_select on mahalla.${table}`)
+      try {
+        if ((await look()) === whole) unseen.push(table)
+      } finally {
+        await kit.sql(
+          `create policy tenant_select on mahalla.${table} for select to mahalla_app using (tenant_id = (select mahalla.current_tenant()))`
+        )
       }
     }
-    expect(wrong).toEqual([])
-    expect(calls).toBeGreaterThan(250)
-    expect(await fingerprint()).toEqual(before)
+    expect(unseen).toEqual([])
+    expect(await look()).toEqual(whole)
   })
 
   test("see_nothing_in_lists_searches_boxes_and_exports", async () => {
@@ -296,6 +216,10 @@ describe("another city's people", () => {
       "/v1/accounts",
       "/v1/offences",
       "/v1/territories",
+      "/v1/roles",
+      "/v1/permissions",
+      "/v1/delegations",
+      `/v1/delegations?receiver=${theirs.citizen.id}`,
       "/v1/city"
     ]
     for (const [who, client] of people()) {

@@ -1,0 +1,243 @@
+/** Two cities with one of everything, the second one's marked, and every door there is with the second one's ids in it. */
+import { randomUUID } from "node:crypto"
+import { addTerritory } from "@mahalla/core"
+import * as Effect from "effect/Effect"
+import { expect } from "vitest"
+import { type CityKit, lightDetector, picture, report, type TenantKit } from "../cityKit.ts"
+import { type Answer, type Client, until, upload } from "../client.ts"
+
+/** In everything that the second city wrote. */
+export const mark = "QOVUN7"
+
+export interface Things {
+  /** In every text of theirs. */
+  readonly mark: string
+  readonly citizen: Client & { readonly id: string }
+  readonly report: string
+  readonly violation: string
+  readonly attachment: string
+  readonly payout: string
+  readonly grant: string
+  readonly role: string
+  readonly delegation: string
+  readonly territory: string
+  readonly unattached: string
+  readonly deadLetter: string
+}
+
+export const detector = lightDetector(({ frames }) =>
+  Effect.succeed(
+    frames.map((_, frame) => ({
+      kind: "plate",
+      frame,
+      box: { x: 1, y: 1, width: 2, height: 2 },
+      text: "01A777AA",
+      confidence: 1,
+      certain: true
+    }))
+  )
+)
+
+/** Dead letters are what failed for good; nothing in a healthy city makes one. */
+const deadLetter = async (kit: CityKit, tenant: TenantKit, text: string) => {
+  const rows = await kit.sql<{ id: string }>(
+    `insert into mahalla.job (tenant_id, id, topic, body, state, died_at, last_error)
+     values ($1, gen_random_uuid(), $2, '{}', 'dead', now(), $3) returning id`,
+    [tenant.id, `dead.${text.toLowerCase()}`, text]
+  )
+  return rows[0]!.id
+}
+
+/** Everything that a city can have one of, with a mark in every text. */
+export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, phone: string): Promise<Things> => {
+  const citizen = await tenant.citizen(phone)
+  await citizen.call("PATCH", "/v1/me", { body: { name: `Name ${text}` } })
+  const { "municipality-admin": admin, inspector } = tenant.staff
+  const made = await report(citizen, { description: `Seen ${text}` })
+  const path = `/v1/cases/traffic-report/${made.id}`
+  const unattached = await upload(citizen, picture(), `${text}.jpg`)
+  await until("in review", async () => (await inspector.get(path)).body.state === "in-review")
+  const violation = String((await inspector.get(`/v1/cases?type=traffic-violation&parent=${made.id}`)).body.items[0].id)
+  await inspector.post(`${path}/comments`, { text: `Comment ${text}` })
+  await inspector.post(`${path}/comments`, { text: `Internal ${text}`, visibility: "internal" })
+  await admin.call("PUT", `/v1/offences/${text.toLowerCase()}`, {
+    body: {
+      code: text.toLowerCase(),
+      article: `Article ${text}`,
+      title: { en: text },
+      fine: 5,
+      rewardShare: 0,
+      active: true
+    }
+  })
+  const accepted = await inspector.post(`/v1/cases/traffic-violation/${violation}/transitions/accept`, {
+    note: `Note ${text}`
+  })
+  expect(accepted.status).toBe(200)
+  const payout = await until("paid", async () => {
+    const { body } = await citizen.get("/v1/payouts")
+    return body.items[0]?.state === "succeeded" && String(body.items[0].id)
+  })
+  const staff = await admin.post("/v1/principals", { name: `Staff ${text}` })
+  const grant = await admin.post(`/v1/principals/${staff.body.id}/grants`, { role: "inspector" })
+  const role = `role-${text.toLowerCase()}`
+  await admin.post("/v1/roles", { id: role, title: `Role ${text}`, permissions: ["event.read"] })
+  const engine = kit.city.as({ tenant: tenant.slug, principal: "system" })
+  const territory = await engine.run(addTerritory({ kind: text.toLowerCase(), name: { en: `District ${text}` } }))
+  const handed = await inspector.post("/v1/delegations", {
+    principalId: staff.body.id,
+    role: "inspector",
+    until: new Date(Date.now() + 3_600_000).toISOString()
+  })
+  const dead = await deadLetter(kit, tenant, text)
+  await until("told", async () => {
+    const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
+    return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
+  })
+  return {
+    mark: text,
+    citizen,
+    report: made.id,
+    violation,
+    attachment: made.attachment,
+    payout,
+    grant: String(grant.body.id),
+    role,
+    delegation: String(handed.body.id),
+    territory: territory.id,
+    unattached: unattached.id,
+    deadLetter: dead
+  }
+}
+
+export interface Operation {
+  readonly method: string
+  readonly path: string
+}
+
+/** Addresses that the document does not list. */
+const unlisted: ReadonlyArray<Operation> = [
+  { method: "GET", path: "/v1/uploads/{upload}" },
+  { method: "HEAD", path: "/v1/uploads/{upload}" },
+  { method: "PATCH", path: "/v1/uploads/{upload}" },
+  { method: "DELETE", path: "/v1/uploads/{upload}" }
+]
+
+export const operations = async (kit: CityKit): Promise<ReadonlyArray<Operation>> => {
+  const { body } = await kit.samarkand.visitor.get("/openapi.json")
+  const listed = Object.entries(body.paths as Record<string, object>).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => ({ method: method.toUpperCase(), path }))
+  )
+  return [...listed.filter(({ path }) => path !== "/v1/events"), ...unlisted]
+}
+
+/** What stands in the place of a parameter: each thing of a city that could be meant. */
+const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<string> => {
+  if (path.includes("traffic-violation")) return [things.violation]
+  if (path.includes("traffic-report") || path.startsWith("/v1/reports")) return [things.report]
+  if (path.startsWith("/v1/attachments")) return [things.attachment, things.unattached]
+  if (path.startsWith("/v1/principals")) return [things.citizen.id, tenant.staff.inspector.id]
+  if (path.startsWith("/v1/delegations")) return [things.delegation]
+  if (path.startsWith("/v1/payouts")) return [things.payout]
+  if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
+  return [things.report]
+}
+
+export const addresses = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<string> => {
+  const types = path.includes("/cases/{type}") ? ["traffic-report", "traffic-violation"] : [""]
+  return types.flatMap((type) =>
+    idsFor(path.replace("{type}", type), things, tenant).map((id) =>
+      path
+        .replace("/case-types/{type}", "/case-types/traffic-report")
+        .replace("{type}", type)
+        .replace("{id}", id)
+        .replace("{to}", things.violation)
+        .replace("{kind}", "parent")
+        .replace("{grant}", things.grant)
+        .replace("{role}", things.role)
+        .replace("{slug}", tenant.slug)
+        .replace("{access}", tenant.staff.inspector.id)
+        .replace("{code}", things.mark.toLowerCase())
+        .replace("{upload}", things.unattached)
+    )
+  )
+}
+
+export const bodyFor = (method: string, path: string, things: Things): unknown => {
+  if (method === "GET" || method === "DELETE" || method === "HEAD") return undefined
+  if (path.endsWith("/comments")) return { text: "from another city" }
+  if (path.endsWith("/links")) return { kind: "caused-by", to: things.violation }
+  if (path.endsWith("/merge")) return { into: things.report }
+  if (path.endsWith("/assignee")) return { assigneeId: things.citizen.id }
+  if (path.endsWith("/grants")) return { role: "inspector", territoryId: things.territory }
+  if (path.endsWith("/delegations"))
+    return { principalId: things.citizen.id, role: "inspector", until: "2099-01-01T00:00:00Z" }
+  if (path.endsWith("/roles")) return { id: things.role, title: "From another city", permissions: ["nothing.there"] }
+  if (path.includes("/roles/")) return { title: "From another city" }
+  if (path.startsWith("/v1/platform")) return { reason: "from another city", until: "2099-01-01T00:00:00Z" }
+  if (/(reject|close|appeal|reopen)$/.test(path)) return { reason: "from another city" }
+  if (path.endsWith("add-violation")) return { offence: things.mark.toLowerCase() }
+  if (path.endsWith("/v1/cases/traffic-report"))
+    return {
+      data: { offence: things.mark.toLowerCase(), occurredAt: "2026-11-20T08:00:00Z" },
+      place: { longitude: 1, latitude: 1 },
+      attachments: [things.unattached]
+    }
+  return {}
+}
+
+export const marked = (answer: Answer, things: Things, except: string): ReadonlyArray<string> => {
+  const all = `${answer.text} ${JSON.stringify([...answer.headers])}`
+  const secret = [
+    mark,
+    mark.toLowerCase(),
+    things.report,
+    things.violation,
+    things.attachment,
+    things.payout,
+    things.grant,
+    things.delegation,
+    things.territory
+  ]
+  return secret.filter((text) => all.includes(text) && !except.includes(text))
+}
+
+/** Things that nobody has, in the shape of those that somebody has. */
+export const phantom = (things: Things): Things => ({
+  ...things,
+  mark: "ZARHAL9",
+  citizen: { ...things.citizen, id: randomUUID() },
+  report: randomUUID(),
+  violation: randomUUID(),
+  attachment: randomUUID(),
+  payout: randomUUID(),
+  grant: randomUUID(),
+  role: "role-zarhal9",
+  delegation: randomUUID(),
+  territory: randomUUID(),
+  unattached: randomUUID(),
+  deadLetter: randomUUID()
+})
+
+/** A city with staff that nobody has. */
+export const phantomTenant = (tenant: TenantKit): TenantKit => ({
+  ...tenant,
+  slug: "nowhere" as TenantKit["slug"],
+  staff: { ...tenant.staff, inspector: { ...tenant.staff.inspector, id: randomUUID() } }
+})
+
+/** An answer without what must differ: ids, times, the number of the request. */
+export const plain = (answer: Answer, things: Things, tenant: TenantKit): string => {
+  const names: ReadonlyArray<readonly [string, string]> = [
+    ...Object.entries(things).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name, value] as const, [name, value.toLowerCase()] as const] : []
+    ),
+    ["citizen", things.citizen.id],
+    ["inspector", tenant.staff.inspector.id],
+    ["city", tenant.slug]
+  ]
+  const text = names.reduce((all, [name, value]) => all.replaceAll(value, `<${name}>`), answer.text)
+  return `${answer.status} ${text
+    .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<id>")
+    .replaceAll(/\d{4}-\d{2}-\d{2}T[\d:.]+Z/g, "<time>")}`
+}
