@@ -129,7 +129,9 @@ export interface TenantKit {
   readonly staff: Readonly<Record<StaffRole, Client & { readonly id: string }>>
   /** Signs in by phone, as the app does. */
   readonly citizen: (phone: string) => Promise<Client & { readonly id: string }>
-  /** Signs a staff member in by a link. */
+  /** Signs somebody who is there already in, by a link. */
+  readonly signedIn: (id: string) => Promise<Client & { readonly id: string }>
+  /** Makes a staff member and signs them in. */
   readonly staffMember: (roles: ReadonlyArray<string>) => Promise<Client & { readonly id: string }>
 }
 
@@ -166,11 +168,14 @@ const openTenant = async (city: City, url: string, slug: Slug): Promise<TenantKi
   await engine.run(fundBudget({ amount: 1_000_000_000_000n, memo: "Budget of the tests" }))
   const base = `${url}/t/${slug}`
   const visitor = makeClient(base)
+  const signedIn = async (id: string) => {
+    const token = await city.admin.run(slug, issueLink(id))
+    const { body } = await makeClient(base).post("/v1/auth/link", { token })
+    return withId(visitor.with({ authorization: `Bearer ${body.accessToken}` }), id)
+  }
   const staffMember = async (roles: ReadonlyArray<string>) => {
     const { id } = await city.admin.principals.createStaff(slug, { name: `The ${roles.join(", ")}`, roles })
-    const token = await city.admin.run(slug, issueLink(id))
-    const { body } = await visitor.with({ "x-forwarded-for": "" }).post("/v1/auth/link", { token })
-    return withId(visitor.with({ authorization: `Bearer ${body.accessToken}` }), id)
+    return signedIn(id)
   }
   const staff = {} as Record<StaffRole, Client & { id: string }>
   for (const role of staffRoles) staff[role] = await staffMember([role])
@@ -184,7 +189,7 @@ const openTenant = async (city: City, url: string, slug: Slug): Promise<TenantKi
     const { body } = await client.post("/v1/auth/session", { phone, code })
     return withId(client.with({ authorization: `Bearer ${body.accessToken}` }), String(body.principalId))
   }
-  return { slug, id: tenant.tenantId, visitor, staff, citizen, staffMember }
+  return { slug, id: tenant.tenantId, visitor, staff, citizen, signedIn, staffMember }
 }
 
 export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => {
