@@ -78,6 +78,10 @@ const box = (west: number, south: number, east: number, north: number) => ({
   ]
 })
 
+/** Reports and the job that each causes. `isPublic`: whether anybody may list them. */
+export const benchModule = (isPublic = true) =>
+  defineModule({ id: "bench", caseTypes: [reportType(isPublic)], jobs: [created] })
+
 export const benchCity = (options: {
   readonly home: string
   readonly databaseUrl: string
@@ -89,7 +93,7 @@ export const benchCity = (options: {
     home: options.home,
     secret,
     plugins: defaults({ databaseUrl: options.databaseUrl, payments: "none" }),
-    modules: [defineModule({ id: "bench", caseTypes: [reportType(options.public ?? true)], jobs: [created] })],
+    modules: [benchModule(options.public)],
     logLevel: "Warn",
     ...(options.only === undefined ? {} : { only: options.only })
   })

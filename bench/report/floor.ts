@@ -37,7 +37,7 @@ const uuidV7 = () => {
 }
 
 const statements = {
-  principal: "select mahalla.principal_of($1, $2) as found",
+  principal: "select mahalla.actor_of($1, $2, null) as found",
   tenant: "select set_config('mahalla.tenant', $1, true)",
   key: "select * from mahalla.take_idempotency_key($1, $2, $3)",
   case: `insert into mahalla.civic_case
