@@ -64,7 +64,7 @@ layer(kernel, { excludeTestServices: true })("the second wall", (it) => {
   )
 
   it.effect(
-    "is_seen_to_be_broken_by_catalogue_and_matrix_when_one_policy_is_dropped_or_opened",
+    "case_24_turns_catalogue_and_matrix_red_when_one_policy_is_dropped_or_opened",
     () =>
       Effect.gen(function* () {
         const missed = yield* within(async (client, roles) => {

@@ -51,6 +51,8 @@ export interface FuzzReport {
   readonly endings: Readonly<Record<Ending, number>>
   /** Rows that were committed, by tenant. */
   readonly written: ReadonlyMap<string, number>
+  /** Rows of transactions that were interrupted, by tenant: one that was at its commit may have taken place. */
+  readonly open: ReadonlyMap<string, number>
 }
 
 export interface FuzzOptions {
@@ -69,6 +71,7 @@ export const fuzz = Effect.fn("fuzz")(function* (options: FuzzOptions) {
   const wrong: Array<string> = []
   const counts: Record<Ending, number> = { committed: 0, failed: 0, "sql-error": 0, died: 0, interrupted: 0 }
   const written = new Map<string, number>(options.tenants.map((tenant) => [tenant, 0]))
+  const open = new Map<string, number>(options.tenants.map((tenant) => [tenant, 0]))
   const { app } = yield* Database
 
   const look = (tenant: string, table: string) =>
@@ -164,8 +167,10 @@ export const fuzz = Effect.fn("fuzz")(function* (options: FuzzOptions) {
         if (committed) {
           counts.committed++
           written.set(tenant, written.get(tenant)! + made.rows)
-        } else if (Exit.isSuccess(exit)) counts.interrupted++
-        else {
+        } else if (Exit.isSuccess(exit)) {
+          counts.interrupted++
+          open.set(tenant, open.get(tenant)! + made.rows)
+        } else {
           const error = Cause.squash(exit.cause)
           if (Cause.hasDies(exit.cause)) counts.died++
           else if (error instanceof SqlError) counts["sql-error"]++
@@ -188,5 +193,5 @@ export const fuzz = Effect.fn("fuzz")(function* (options: FuzzOptions) {
     { concurrency: options.concurrency, discard: true }
   )
   yield* Effect.forEach(Array.from({ length: 20 }), () => between, { concurrency: 8, discard: true })
-  return { wrong: [...new Set(wrong)], endings: counts, written } satisfies FuzzReport
+  return { wrong: [...new Set(wrong)], endings: counts, written, open } satisfies FuzzReport
 })
