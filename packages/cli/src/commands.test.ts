@@ -56,6 +56,18 @@ describe("mahalla", () => {
     expect([code, said.includes("schema up to date")]).toEqual([0, true])
   })
 
+  it("makes_the_first_super_admin_and_prints_a_token_for_one_sign_in", async () => {
+    const none = await mahalla("platform-link")
+    expect([none.code === 0, none.said.includes("--create")]).toEqual([false, true])
+    const made = await mahalla("platform-link", "--create", "Rustam", "--json")
+    const told = JSON.parse(made.said.split("\n").find((line) => line.startsWith("{"))!)
+    expect([made.code, told.name, /^[A-Za-z0-9_-]{43}$/.test(told.token)]).toEqual([0, "Rustam", true])
+    expect(told.address).toMatch(/\/v1\/platform\/session$/)
+    await mahalla("platform-link", "--create", "Nodira")
+    expect((await mahalla("platform-link")).said).toContain("--name: Rustam, Nodira")
+    expect((await mahalla("platform-link", "--name", "Rustam")).code).toBe(0)
+  })
+
   it("takes_no_stranger_for_the_server_whose_number_it_has", async () => {
     // As after a kill, when the number belongs to another process by now.
     writeFileSync(join(home, "running.json"), JSON.stringify({ url: "http://127.0.0.1:9", pid: process.pid }))
