@@ -20,6 +20,11 @@ const seed = Number(process.env["MAHALLA_SEED"] ?? Date.now() % 1_000_000)
 const size = { people: soak ? 500 : 50, cases: 400 }
 const minutes = soak ? 900_000 : 120_000
 
+/** How many questions there were, where somebody waits for the number. */
+const tell = (text: string) => {
+  if (soak) console.log(`agreement: ${text}, seed ${seed}`)
+}
+
 let kit: CityKit
 let ours: Society
 let theirs: Society
@@ -121,7 +126,7 @@ describe("policy, doors and lists", () => {
       // Neither answer is the rule.
       expect(yes / asked).toBeGreaterThan(0.05)
       expect(yes / asked).toBeLessThan(0.95)
-      console.log(`agreement: ${asked} questions about reading, ${yes} answered yes, seed ${seed}`)
+      tell(`${asked} questions about reading, ${yes} answered yes`)
     },
     minutes
   )
@@ -159,7 +164,7 @@ describe("policy, doors and lists", () => {
       }
       expect(wrong.slice(0, 10), `seed ${seed}`).toEqual([])
       expect(asked).toBeGreaterThan(soak ? 6_000 : 700)
-      console.log(`agreement: ${asked} questions about single cases and what may be done with them`)
+      tell(`${asked} questions about single cases and what may be done with them`)
     },
     minutes
   )
@@ -187,7 +192,7 @@ describe("policy, doors and lists", () => {
             wrong.push(`${principal.id} ${permission}: ${status}, policy ${expected}`)
         }
       expect(wrong.slice(0, 10), `seed ${seed}`).toEqual([])
-      console.log(`agreement: ${asked} questions about the whole city`)
+      tell(`${asked} questions about the whole city`)
     },
     minutes
   )
@@ -218,6 +223,6 @@ describe("policy, doors and lists", () => {
       asked += ours.cases.length
       expect(rows.filter(({ id }) => ids.has(id)).length).toBe(expected)
     }
-    console.log(`agreement: ${asked} questions about another city's cases`)
+    tell(`${asked} questions about another city's cases`)
   })
 })

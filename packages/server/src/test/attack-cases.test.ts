@@ -80,7 +80,7 @@ describe("attacks", () => {
     const inspector = await kit.samarkand.staffMember([])
     await admin.post(`/v1/principals/${inspector.id}/grants`, { role: "inspector", territoryId: areas.self })
     const hidden = await caseIn(areas.sibling)
-    const [own] = await Promise.all([caseIn(areas.child)])
+    const own = await caseIn(areas.child)
     const nobodys = phantom({ citizen: inspector } as unknown as Things)
     const things: Things = { ...nobodys, mark, report: hidden }
     const steps = await crawl(kit, [["an inspector of another district", inspector]], things, kit.samarkand)

@@ -194,7 +194,7 @@ describe("a city's own roles", () => {
       admin.call("DELETE", `/v1/principals/${second.id}/grants/${theirs}`),
       second.call("DELETE", `${own}/${mine}`)
     ])
-    expect(both.map((answer) => answer.status).sort()[0]).toBe(204)
+    expect(both.some((answer) => answer.status === 204)).toBe(true)
     const left = await kit.sql<{ principal_id: string }>(
       "select principal_id from mahalla.role_grant where tenant_id = $1 and role = 'municipality-admin' and until is null",
       [kit.samarkand.id]

@@ -2,7 +2,7 @@
  * Who acts: a person, staff, an app, a device, or the engine itself; and what they were given where.
  */
 import * as Context from "effect/Context"
-import type { Permission, Roles } from "./decide.ts"
+import type { Permission, Roles } from "./Role.ts"
 
 export interface RoleGrant {
   readonly role: string

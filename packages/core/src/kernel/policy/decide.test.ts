@@ -95,6 +95,21 @@ describe("who may do what", () => {
     expect(ask(principal, permission, subject).allowed).toBe(allowed)
   })
 
+  it.each([
+    ["what was handed on of a role", ["traffic-report.read"], "traffic-report.read", inDistrict, true],
+    ["and nothing else of it", ["traffic-report.read"], "traffic-violation.decide", inDistrict, false],
+    ["and nothing that the role has not", ["account.fund"], "account.fund", inDistrict, false],
+    ["for one's own only, where so handed on", ["traffic-report.read:own"], "traffic-report.read", inDistrict, false],
+    ["nothing of an empty list", [], "traffic-report.read", inDistrict, false]
+  ])("a part of a role gives %s", (_, permissions, permission, subject, allowed) => {
+    const principal = {
+      ...staff("inspector"),
+      grants: [{ role: "inspector", territoryId: null, until: null, permissions }]
+    }
+    expect(ask(principal, permission, subject).allowed).toBe(allowed)
+    expect(territoriesOf(roles, principal, permission, now)).toEqual(allowed ? "all" : [])
+  })
+
   it("never_crosses_tenants_whatever_the_grants", () => {
     fc.assert(
       fc.property(
@@ -123,17 +138,22 @@ describe("who may do what", () => {
       fc.property(
         fc.array(
           fc.record({
-            role: fc.constantFrom("inspector", "treasurer", "auditor"),
+            role: fc.constantFrom("inspector", "treasurer", "auditor", "citizen"),
             territoryId: fc.option(fc.constantFrom("a", "b", "c")),
             until: fc.option(fc.integer({ min: now - 10, max: now + 10 }))
           }),
           { maxLength: 4 }
         ),
         fc.subarray(["a", "b", "c", "d"]),
-        (grants, territoryPath) => {
-          const principal: Principal = { id: "s", kind: "staff", tenantId, grants }
-          const where = territoriesOf(roles, principal, "traffic-report.read", now)
-          const single = ask(principal, "traffic-report.read", { territoryPath, ownerId: "somebody" }).allowed
+        fc.constantFrom("staff", "app"),
+        fc.boolean(),
+        (grants, territoryPath, kind, own) => {
+          const principal: Principal = { id: "s", kind: kind as Principal["kind"], tenantId, grants }
+          const where = territoriesOf(roles, principal, "traffic-report.read", now, own)
+          const single = ask(principal, "traffic-report.read", {
+            territoryPath,
+            ownerId: own ? "s" : "somebody"
+          }).allowed
           return single === (where === "all" || territoryPath.some((one) => where.includes(one)))
         }
       )

@@ -3,16 +3,9 @@
  * database's row-level security is the second wall.
  */
 import type { Principal, RoleGrant } from "./Principal.ts"
+import type { Permission, Role, Roles } from "./Role.ts"
 
-/** A permission is `thing.verb`, as `traffic-report.create`. In a role `thing.*` is every verb, `*.*` everything; see `rolesOf` for `*.verb`. */
-export type Permission = string
-
-export interface Role {
-  readonly id: string
-  /** What people call it. */
-  readonly title: string
-  readonly permissions: ReadonlyArray<Permission>
-}
+export type { Permission, Role, Roles } from "./Role.ts"
 
 export interface PolicySubject {
   /** The case's or object's territory with all its ancestors; empty when it has none. */
@@ -33,9 +26,6 @@ export interface PolicyRequest {
 export type Decision =
   | { readonly allowed: true; readonly because: string }
   | { readonly allowed: false; readonly because: "other-tenant" | "no-permission" | "other-territory" }
-
-/** Roles by id, as the city has them. */
-export type Roles = ReadonlyMap<string, Role>
 
 /** `*.*` covers everything, `thing.*` every verb of a thing. */
 const covers = (granted: string, wanted: string): boolean =>

@@ -61,7 +61,7 @@ export interface FuzzOptions {
   readonly transactions: number
   /** At once. */
   readonly concurrency: number
-  /** Names of tables, as `sql.literal` takes them. */
+  /** Their names. */
   readonly tables: ReadonlyArray<string>
 }
 
@@ -78,7 +78,7 @@ export const fuzz = Effect.fn("fuzz")(function* (options: FuzzOptions) {
     Effect.gen(function* () {
       const { sql } = yield* TenantTx
       const found = yield* sql<{ tenant_id: string; set: string }>`
-        select distinct tenant_id, current_setting('mahalla.tenant') as set from ${sql.literal(`mahalla.${table}`)}`
+        select distinct tenant_id, current_setting('mahalla.tenant') as set from ${sql(`mahalla.${table}`)}`
       for (const row of found)
         if (row.tenant_id !== tenant || row.set !== tenant)
           wrong.push(`${tenant} saw ${row.tenant_id} in ${table}, with ${row.set} set`)
