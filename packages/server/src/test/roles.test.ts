@@ -103,6 +103,20 @@ describe("a city's own roles", () => {
     }
   })
 
+  test("are_each_persons_own_however_many_ask_at_the_same_moment", async () => {
+    const roles = ["inspector", "dispatcher", "treasurer", "auditor"]
+    const people = await Promise.all(
+      [kit.samarkand, kit.bukhara].flatMap((tenant) =>
+        roles.map(async (role) => ({ role, client: await tenant.staffMember([role]) }))
+      )
+    )
+    const asked = Array.from({ length: 15 }, () => people).flat()
+    const answers = await Promise.all(asked.map(({ client }) => client.get("/v1/me")))
+    expect(answers.map(({ body }) => [body.id, body.roles])).toEqual(
+      asked.map(({ client, role }) => [client.id, [{ role, territoryId: null }]])
+    )
+  })
+
   test("of_visitors_change_on_the_next_request_too", async () => {
     const there = makeClient(`${other.url}/t/samarkand`)
     const before = await admin.get("/v1/roles/anonymous")

@@ -1,7 +1,10 @@
-/** Reads who acts, as of now: their kind, what they hold, and the roles of their city; one round trip, for visitors too. */
+/** Reads who acts, as of now: their kind, what they hold, and the roles of their city; one round trip at most, for visitors too. */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import { Database } from "../db/Database.ts"
+import { gathering } from "../db/gathering.ts"
 import { Unauthorized } from "../http/Authentication.ts"
 import type { Role } from "./decide.ts"
 import type { Principal, RoleGrant } from "./Principal.ts"
@@ -21,16 +24,40 @@ interface Found {
   readonly delegations: ReadonlyArray<RoleGrant & { readonly permissions: ReadonlyArray<string> | null }>
 }
 
+interface Question {
+  readonly tenant: string
+  readonly principal: string | null
+  readonly known: string | null
+}
+
+type Ask = (question: Question) => Effect.Effect<Found | null, SqlError>
+const askers = new WeakMap<SqlClient, Ask>()
+
+/** One per database: every request asks, so those that come at once ask together. */
+const asker = (app: SqlClient): Ask => {
+  const known = askers.get(app)
+  if (known !== undefined) return known
+  const made = gathering((asked: ReadonlyArray<Question>) =>
+    Effect.map(
+      app<{ found: Found | null }>`
+        select mahalla.actor_of(tenant, principal, known) as found
+        from jsonb_to_recordset(${JSON.stringify(asked.map((one, place) => ({ ...one, place })))}::text::jsonb)
+          as given (tenant uuid, principal uuid, known uuid, place integer)
+        order by place`,
+      (rows) => rows.map(({ found }) => found)
+    )
+  )
+  askers.set(app, made)
+  return made
+}
+
 /** `principalId` null: a visitor. Fails with `Unauthorized` when there is no such active principal, with `Suspended` in a closed city. */
 export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string | null) {
   const { app } = yield* Database
   const book = yield* RoleBook
   const known = book.known(tenantId)
-  const rows = yield* app<{
-    found: Found | null
-  }>`select mahalla.actor_of(${tenantId}, ${principalId}, ${known.version}) as found`
-  const found = rows[0]?.found
-  if (found == null) return yield* new Unauthorized({ message: "This city is gone. Ask the operator." })
+  const found = yield* asker(app)({ tenant: tenantId, principal: principalId, known: known.version })
+  if (found === null) return yield* new Unauthorized({ message: "This city is gone. Ask the operator." })
   if (found.suspended)
     return yield* new Suspended({ message: "This city is closed for the time being. Ask whoever runs the platform." })
   const { roles } = found.roles === null ? known : book.learn(tenantId, found.version, found.roles)
