@@ -1,15 +1,22 @@
 /** Who asks: our own access token, the host application's login, or a visitor. */
 import * as Cache from "effect/Cache"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import { Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
 import { gathering } from "../kernel/db/gathering.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
 import { RequestFacts } from "../kernel/http/Door.ts"
-import { AccessTokens } from "../kernel/http/tokens.ts"
+import {
+  hasRole,
+  isOpenWithout,
+  missingStep,
+  SecondFactorRequired,
+  StaffNeedsSecondFactor
+} from "../kernel/http/secondFactor.ts"
+import { type AccessClaims, AccessTokens } from "../kernel/http/tokens.ts"
 import { newId } from "../kernel/ids.ts"
 import { anonymous, type Principal, type RoleGrant } from "../kernel/policy/Principal.ts"
 import { tenantOfRequest } from "../kernel/tenancy/resolve.ts"
@@ -26,13 +33,18 @@ interface Who {
   readonly principalId: string
 }
 
-/** One per database: every request asks, so those that come at once ask together. */
-const askers = new WeakMap<SqlClient, (who: Who) => Effect.Effect<PrincipalRow | null, SqlError>>()
+interface WhoseSession extends Who {
+  readonly sessionId: string
+}
 
-const askerOf = (app: SqlClient) => {
-  const known = askers.get(app)
-  if (known !== undefined) return known
-  const made = gathering((asked: ReadonlyArray<Who>) =>
+interface SessionRow {
+  readonly found: PrincipalRow | null
+  /** What the second factor stands at; null when the session is not in force. */
+  readonly state: "none" | "pending" | "passed" | null
+}
+
+const makeAskers = (app: SqlClient) => ({
+  principal: gathering((asked: ReadonlyArray<Who>) =>
     Effect.map(
       app<{ found: PrincipalRow | null }>`
         select mahalla.principal_of(tenant, principal) as found
@@ -41,19 +53,55 @@ const askerOf = (app: SqlClient) => {
         order by place`,
       (rows) => rows.map(({ found }) => found)
     )
+  ),
+  /** In the same statement as its principal. Only tokens of the identity module name a session, so its function is there. */
+  session: gathering((asked: ReadonlyArray<WhoseSession>) =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => app<SessionRow>`
+        select mahalla.principal_of(tenant, principal) as found,
+               mahalla.session_state(tenant, principal, session, ${new Date(now)}) as state
+        from unnest(${asked.map(({ tenantId }) => tenantId)}::uuid[], ${asked.map(({ principalId }) => principalId)}::uuid[],
+                    ${asked.map(({ sessionId }) => sessionId)}::uuid[])
+          with ordinality as given (tenant, principal, session, place)
+        order by place`
+    )
   )
+})
+
+/** One set per database: every request asks, so those that come at once ask together. */
+const askers = new WeakMap<SqlClient, ReturnType<typeof makeAskers>>()
+
+const askersOf = (app: SqlClient) => {
+  const known = askers.get(app)
+  if (known !== undefined) return known
+  const made = makeAskers(app)
   askers.set(app, made)
   return made
 }
 
-/** The principal with what it was given, as of now. */
-export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string) {
-  const { app } = yield* Database
-  const found = yield* askerOf(app)({ tenantId, principalId })
-  if (found == null || found.status !== "active")
+const activePrincipal = Effect.fnUntraced(function* ({ principalId, tenantId }: Who, found: PrincipalRow | null) {
+  if (found === null || found.status !== "active")
     return yield* new Unauthorized({ message: "This account is blocked or gone. Ask the operator." })
   const principal: Principal = { id: principalId, kind: found.kind, tenantId, grants: found.grants }
   return principal
+})
+
+/** The principal with what it was given, as of now. */
+export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string) {
+  const { app } = yield* Database
+  const who = { tenantId, principalId }
+  return yield* activePrincipal(who, yield* askersOf(app).principal(who))
+})
+
+/** The principal of a verified access token, and what the second factor of its session stands at. */
+const loadSession = Effect.fnUntraced(function* ({ principalId, sessionId, tenantId }: AccessClaims) {
+  const { app } = yield* Database
+  const who = { tenantId, principalId, sessionId }
+  const { found, state } = yield* askersOf(app).session(who)
+  const principal = yield* activePrincipal(who, found)
+  if (state === null) return yield* new Unauthorized({ message: "This session has ended. Sign in again." })
+  return { actor: { ...principal, sessionId }, state }
 })
 
 /** The principal that stands for somebody of the host application; made at their first call. */
@@ -80,6 +128,7 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
     Effect.gen(function* () {
       const tokens = yield* AccessTokens
       const services = yield* Effect.context<Database>()
+      const byDefault = yield* StaffNeedsSecondFactor
       const hostPrincipals = yield* Cache.make({
         capacity: 10_000,
         timeToLive: "10 minutes",
@@ -121,7 +170,16 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
               if (claims.tenantId !== tenant.tenantId) {
                 return yield* new Unauthorized({ message: "The access token belongs to another city. Sign in here." })
               }
-              return { actor: yield* loadPrincipal(claims.tenantId, claims.principalId), tenant }
+              const { actor, state } = yield* loadSession(claims)
+              const step = missingStep(
+                state,
+                hasRole(actor, yield* Clock.currentTimeMillis),
+                tenant.settings,
+                byDefault
+              )
+              if (step !== undefined && !isOpenWithout(request.method, request.url))
+                return yield* new SecondFactorRequired({ step })
+              return { actor, tenant }
             }
             return (yield* ofHost) ?? { actor: anonymous(tenant.tenantId), tenant }
           }).pipe(Effect.provideContext(services))

@@ -7,7 +7,11 @@ import { Keys } from "../keys/Keys.ts"
 import { accessTokenLife, AccessTokens } from "./tokens.ts"
 
 const keys = Keys.layer(Redacted.make("a secret for the tests of access tokens"))
-const claims = { tenantId: "01a1fb96-0a6f-7324-b14e-40eab5e1b19c", principalId: "01a1fb96-0a6f-7324-b14e-40eab5e1b19d" }
+const claims = {
+  tenantId: "01a1fb96-0a6f-7324-b14e-40eab5e1b19c",
+  principalId: "01a1fb96-0a6f-7324-b14e-40eab5e1b19d",
+  sessionId: "01a1fb96-0a6f-7324-b14e-40eab5e1b19e"
+}
 const ours = Layer.provideMerge(AccessTokens.layer("https://city.example"), keys)
 const issuedBy = (issuer: string, secret = keys) =>
   Effect.flatMap(AccessTokens, (tokens) => tokens.issue(claims)).pipe(
@@ -39,7 +43,8 @@ describe("access tokens", () => {
         iss: "https://city.example",
         aud: "https://city.example/v1",
         sub: claims.principalId,
-        tenant: claims.tenantId
+        tenant: claims.tenantId,
+        sid: claims.sessionId
       }
       const expiresIn = "1 hour" as const
       const wrong: Record<string, string> = {
@@ -49,25 +54,27 @@ describe("access tokens", () => {
           Keys.layer(Redacted.make("another secret for the tests of tokens"))
         ),
         "a receipt": yield* sign("receipt", claim, { typ: "receipt+jwt", expiresIn }),
-        "a receipt that calls itself a token": yield* sign("receipt", claim, { typ: "at+jwt", expiresIn }),
+        "a receipt that calls itself a token": yield* sign("receipt", claim, { typ: "session+jwt", expiresIn }),
         "another type": yield* sign("access-token", claim, { typ: "receipt+jwt", expiresIn }),
+        "an access token of OAuth": yield* sign("access-token", claim, { typ: "at+jwt", expiresIn }),
         "another audience": yield* sign(
           "access-token",
           { ...claim, aud: "https://city.example/v2" },
-          { typ: "at+jwt", expiresIn }
+          { typ: "session+jwt", expiresIn }
         ),
-        "no tenant": yield* sign("access-token", { ...claim, tenant: undefined }, { typ: "at+jwt", expiresIn }),
+        "no session": yield* sign("access-token", { ...claim, sid: undefined }, { typ: "session+jwt", expiresIn }),
+        "no tenant": yield* sign("access-token", { ...claim, tenant: undefined }, { typ: "session+jwt", expiresIn }),
         "a tenant that is none": yield* sign(
           "access-token",
           { ...claim, tenant: "x' or 1=1" },
-          { typ: "at+jwt", expiresIn }
+          { typ: "session+jwt", expiresIn }
         ),
         "a subject that is none": yield* sign(
           "access-token",
           { ...claim, sub: "system" },
-          { typ: "at+jwt", expiresIn }
+          { typ: "session+jwt", expiresIn }
         ),
-        "no expiry": yield* sign("access-token", claim, { typ: "at+jwt" }),
+        "no expiry": yield* sign("access-token", claim, { typ: "session+jwt" }),
         garbage: "a.b.c",
         nothing: ""
       }
@@ -78,7 +85,7 @@ describe("access tokens", () => {
         texts.add(error.message)
       }
       assert.strictEqual(texts.size, 1)
-      const good = yield* sign("access-token", claim, { typ: "at+jwt", expiresIn })
+      const good = yield* sign("access-token", claim, { typ: "session+jwt", expiresIn })
       assert.deepInclude(yield* Effect.flatMap(AccessTokens, (tokens) => tokens.verify(good)), claims)
     }).pipe(Effect.provide(ours))
   )

@@ -17,6 +17,8 @@ export interface Principal {
   readonly kind: "person" | "staff" | "app" | "device" | "system" | "anonymous"
   readonly tenantId: string
   readonly grants: ReadonlyArray<RoleGrant>
+  /** The session of the access token; absent for whoever came another way. */
+  readonly sessionId?: string
 }
 
 /** The principal of the running request, job or call. */
