@@ -67,7 +67,7 @@ const tokensOf = Effect.fnUntraced(function* (
     sessionId: session.id,
     principalId,
     expiresIn,
-    refreshExpiresIn: Math.floor((session.expires_at.getTime() - now) / 1000),
+    refreshExpiresIn: Math.round((session.expires_at.getTime() - now) / 1000),
     secondFactor: session.second_factor,
     staff
   }

@@ -75,14 +75,19 @@ create trigger end_sessions_of_blocked after update of status on mahalla.princip
   for each row when (new.status <> 'active' and old.status = 'active') execute function mahalla.end_sessions_of_blocked();
 
 -- What a session's second factor stands at while the session is in force; null when it is not. Asked in the statement that reads the
--- principal of a request, so that a session that was ended ends with the next one. Audited: reads one row by everything it is given.
+-- principal of a request, so that a session that was ended ends with the next one. PL/pgSQL, because it keeps its plan in the session.
+-- Audited: reads one row by everything it is given.
 create function mahalla.session_state(tenant uuid, principal uuid, session uuid, at timestamptz) returns text
-  language sql stable security definer set search_path = pg_catalog, mahalla
+  language plpgsql stable security definer set search_path = pg_catalog, mahalla
   as $$
+begin
+  return (
     select s.second_factor from mahalla.session s
     where s.tenant_id = tenant and s.id = session and s.principal_id = principal
       and s.ended_at is null and s.expires_at > at and s.idle_until > at
-  $$;
+  );
+end
+$$;
 revoke execute on function mahalla.session_state(uuid, uuid, uuid, timestamptz) from public;
 grant execute on function mahalla.session_state(uuid, uuid, uuid, timestamptz) to mahalla_app;
 
