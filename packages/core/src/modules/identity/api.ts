@@ -1,5 +1,6 @@
 /** Everything that the module answers over HTTP. */
 import { cityApi } from "../../kernel/http/cityApi.ts"
+import { FactorsGroup } from "./factorsApi.ts"
 import { SessionsGroup, SignInGroup } from "./signInApi.ts"
 
-export const IdentityApi = cityApi("identity").add(SignInGroup).add(SessionsGroup).prefix("/v1")
+export const IdentityApi = cityApi("identity").add(SignInGroup).add(SessionsGroup).add(FactorsGroup).prefix("/v1")

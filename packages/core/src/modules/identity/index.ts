@@ -8,10 +8,12 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { IdentityApi } from "./api.ts"
 import { identityEvents } from "./events.ts"
+import { factorsHandlers } from "./factorsHandlers.ts"
 import { tellJob } from "./notices.ts"
 import { sessionsHandlers, signInHandlers } from "./signInHandlers.ts"
 import { sweepIdentity } from "./sweep.ts"
 
+export { resetFactors } from "./factors.ts"
 export { issueLink } from "./links.ts"
 export { beginSession } from "./signIn.ts"
 
@@ -19,6 +21,7 @@ export const identity = (): Module =>
   defineModule({
     id: "identity",
     events: identityEvents,
+    permissions: ["factor.reset"],
     jobs: [tellJob],
     schedules: [{ id: "identity.sweep", cron: "50 * * * *", run: sweepIdentity }],
     migrations: [
@@ -27,6 +30,6 @@ export const identity = (): Module =>
     ],
     api: {
       definition: IdentityApi,
-      layer: HttpApiBuilder.layer(IdentityApi).pipe(Layer.provide([signInHandlers, sessionsHandlers]))
+      layer: HttpApiBuilder.layer(IdentityApi).pipe(Layer.provide([signInHandlers, sessionsHandlers, factorsHandlers]))
     }
   })

@@ -35,3 +35,12 @@ export const sessionLife = {
   /** Until the second factor is shown. */
   pending: { whole: 1 * hours, idle: 1 * hours }
 } as const
+
+export const factorLimits = {
+  /** Tries of a second factor at once, and then as many in each window; right ones count too. */
+  tries: 5,
+  /** Seconds. */
+  window: 900,
+  /** Seconds for which a proof of who one is lets one change how one signs in. */
+  proofLife: 900
+} as const

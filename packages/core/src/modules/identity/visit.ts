@@ -36,7 +36,7 @@ export const signedIn = Effect.gen(function* () {
   const { id, sessionId } = actor
   if (id === null || sessionId === undefined)
     return yield* new Unauthorized({ message: "Sign in with an access token of a session to do this." })
-  return { actor, principalId: id, sessionId }
+  return { tenantId: actor.tenantId, principalId: id, sessionId }
 })
 
 /** As the API answers it. */
