@@ -70,8 +70,11 @@ describe("staff of a city that demands it", () => {
     expect(open.sort()).toEqual([
       "get /v1/me",
       "get /v1/me/factors",
+      "get /v1/me/passkeys",
       "post /v1/me/factors/totp",
-      "post /v1/me/factors/totp/confirm"
+      "post /v1/me/factors/totp/confirm",
+      "post /v1/me/passkeys",
+      "post /v1/me/passkeys/options"
     ])
     refusedFor("uploads", "enrol", await client.call("POST", "/v1/uploads"))
     const { recoveryCodes } = await enrol(member)

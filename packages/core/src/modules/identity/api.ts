@@ -1,6 +1,12 @@
 /** Everything that the module answers over HTTP. */
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { FactorsGroup } from "./factorsApi.ts"
+import { PasskeysGroup } from "./passkeysApi.ts"
 import { SessionsGroup, SignInGroup } from "./signInApi.ts"
 
-export const IdentityApi = cityApi("identity").add(SignInGroup).add(SessionsGroup).add(FactorsGroup).prefix("/v1")
+export const IdentityApi = cityApi("identity")
+  .add(SignInGroup)
+  .add(SessionsGroup)
+  .add(FactorsGroup)
+  .add(PasskeysGroup)
+  .prefix("/v1")

@@ -18,17 +18,9 @@ import {
   showFactor
 } from "./factors.ts"
 import { beginTotp } from "./totp.ts"
-import { signedIn } from "./visit.ts"
+import { labelOf, signedIn } from "./visit.ts"
 
 registerProblems({ ProofTooOld: (error) => problem(403, "proof-too-old", error.message) })
-
-/** What an authenticator app shows beside the code. */
-const labelOf = Effect.fnUntraced(function* (principalId: string) {
-  const { sql, tenantId } = yield* TenantTx
-  const [row] = yield* sql<{ name: string | null; phone: string | null }>`
-    select name, phone from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId}`
-  return row?.name ?? (row?.phone == null ? principalId.slice(-8) : `…${row.phone.slice(-2)}`)
-})
 
 export const factorsHandlers = HttpApiBuilder.group(IdentityApi, "factors", (group) =>
   group

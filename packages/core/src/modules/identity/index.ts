@@ -10,6 +10,7 @@ import { IdentityApi } from "./api.ts"
 import { identityEvents } from "./events.ts"
 import { factorsHandlers } from "./factorsHandlers.ts"
 import { tellJob } from "./notices.ts"
+import { passkeysHandlers } from "./passkeysHandlers.ts"
 import { sessionsHandlers, signInHandlers } from "./signInHandlers.ts"
 import { sweepIdentity } from "./sweep.ts"
 
@@ -30,6 +31,8 @@ export const identity = (): Module =>
     ],
     api: {
       definition: IdentityApi,
-      layer: HttpApiBuilder.layer(IdentityApi).pipe(Layer.provide([signInHandlers, sessionsHandlers, factorsHandlers]))
+      layer: HttpApiBuilder.layer(IdentityApi).pipe(
+        Layer.provide([signInHandlers, sessionsHandlers, factorsHandlers, passkeysHandlers])
+      )
     }
   })

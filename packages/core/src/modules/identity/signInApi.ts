@@ -14,7 +14,7 @@ const Language = Schema.String.check(Schema.isMaxLength(35))
 /** The text that an earlier sign-in on this device has answered; keep it as long as the app is installed. */
 export const Device = Schema.String.check(Schema.isPattern(devicePattern))
 
-export const Session = Schema.Struct({
+const Session = Schema.Struct({
   accessToken: Schema.String,
   tokenType: Schema.Literal("Bearer"),
   /** Seconds. */
@@ -29,7 +29,7 @@ export const Session = Schema.Struct({
   secondFactor: Schema.Literals(["none", "passed", "verify", "enrol"])
 }).annotate({ identifier: "Session" })
 
-const NewSession = Schema.Struct({
+export const NewSession = Schema.Struct({
   ...Session.fields,
   /** Send it with the next sign-in on this device. */
   device: Schema.String

@@ -1,6 +1,7 @@
 /** What the handlers of this module ask of every request: limits by address, who is signed in, what a session is answered as. */
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import { TenantTx } from "../../kernel/db/Database.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { RequestInfo } from "../../kernel/http/Door.ts"
 import { missingStep, StaffNeedsSecondFactor } from "../../kernel/http/secondFactor.ts"
@@ -45,4 +46,12 @@ export const sessionAnswer = Effect.fnUntraced(function* ({ staff, ...tokens }: 
   const step = missingStep(tokens.secondFactor, staff, tenant.settings, yield* StaffNeedsSecondFactor)
   const passed = tokens.secondFactor === "passed" ? ("passed" as const) : ("none" as const)
   return { ...tokens, tokenType: "Bearer" as const, secondFactor: step ?? passed }
+})
+
+/** What an authenticator shows beside what it keeps. */
+export const labelOf = Effect.fnUntraced(function* (principalId: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const [row] = yield* sql<{ name: string | null; phone: string | null }>`
+    select name, phone from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId}`
+  return row?.name ?? (row?.phone == null ? principalId.slice(-8) : `…${row.phone.slice(-2)}`)
 })
