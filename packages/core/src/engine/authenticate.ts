@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
 import { gathering } from "../kernel/db/gathering.ts"
+import { hashOfApiKey, isApiKey } from "../kernel/http/apiKeys.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
 import { RequestFacts } from "../kernel/http/Door.ts"
 import {
@@ -104,6 +105,22 @@ const loadSession = Effect.fnUntraced(function* ({ principalId, sessionId, tenan
   return { actor: { ...principal, sessionId }, state }
 })
 
+/** The app whose key it is, held to the key's scopes: one round trip too, in which the key's use is written down. */
+const loadKeyHolder = Effect.fnUntraced(function* (tenantId: string, key: string) {
+  const refused = new Unauthorized({
+    message: "This key is not valid here, or not any more. Ask whoever gave it to you."
+  })
+  const hash = hashOfApiKey(key)
+  if (hash === undefined) return yield* refused
+  const { app } = yield* Database
+  const now = new Date(yield* Clock.currentTimeMillis)
+  const [row] = yield* app<{ holder: string; scopes: ReadonlyArray<string>; found: PrincipalRow | null }>`
+    select k.holder, k.scopes, mahalla.principal_of(${tenantId}, k.holder) as found
+    from mahalla.use_api_key(${tenantId}, ${hash}, ${now}) k`
+  if (row === undefined) return yield* refused
+  return { ...(yield* activePrincipal({ tenantId, principalId: row.holder }, row.found)), scopes: row.scopes }
+})
+
 /** The principal that stands for somebody of the host application; made at their first call. */
 const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: HostLogin) {
   const kind = login.kind ?? "person"
@@ -122,13 +139,14 @@ const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: Ho
   return yield* withTenant(tenantId)(known)
 })
 
-export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
+export const layerAuthentication = (config: Pick<CityConfig, "login" | "modules">) =>
   Layer.effect(
     Authentication,
     Effect.gen(function* () {
       const tokens = yield* AccessTokens
       const services = yield* Effect.context<Database>()
       const byDefault = yield* StaffNeedsSecondFactor
+      const hasKeys = config.modules.some(({ id }) => id === "identity")
       const hostPrincipals = yield* Cache.make({
         capacity: 10_000,
         timeToLive: "10 minutes",
@@ -161,6 +179,7 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
               const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1]
               if (token === undefined)
                 return yield* new Unauthorized({ message: "The Authorization header must be: Bearer <access token>." })
+              if (hasKeys && isApiKey(token)) return { actor: yield* loadKeyHolder(tenant.tenantId, token), tenant }
               const verified = yield* Effect.result(tokens.verify(token))
               if (Result.isFailure(verified)) {
                 // The host's apps send tokens of the host's.

@@ -19,6 +19,8 @@ export interface Principal {
   readonly grants: ReadonlyArray<RoleGrant>
   /** The session of the access token; absent for whoever came another way. */
   readonly sessionId?: string
+  /** Came with a key: permissions as in a role's list, beyond which nothing is allowed whatever was given. */
+  readonly scopes?: ReadonlyArray<string>
 }
 
 /** The principal of the running request, job or call. */

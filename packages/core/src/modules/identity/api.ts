@@ -1,5 +1,6 @@
 /** Everything that the module answers over HTTP. */
 import { cityApi } from "../../kernel/http/cityApi.ts"
+import { ApiKeysGroup } from "./apiKeysApi.ts"
 import { FactorsGroup } from "./factorsApi.ts"
 import { PasskeysGroup } from "./passkeysApi.ts"
 import { SessionsGroup, SignInGroup } from "./signInApi.ts"
@@ -9,4 +10,5 @@ export const IdentityApi = cityApi("identity")
   .add(SessionsGroup)
   .add(FactorsGroup)
   .add(PasskeysGroup)
+  .add(ApiKeysGroup)
   .prefix("/v1")

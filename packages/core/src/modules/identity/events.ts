@@ -67,7 +67,7 @@ export const ApiKeyCreated = defineEvent({
     ...ofPrincipal,
     keyId: Schema.String,
     scopes: Schema.Array(Schema.String),
-    expiresAt: Schema.NullOr(Schema.String)
+    expiresAt: Schema.String
   })
 })
 

@@ -7,6 +7,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { IdentityApi } from "./api.ts"
+import { apiKeysHandlers } from "./apiKeysHandlers.ts"
 import { identityEvents } from "./events.ts"
 import { factorsHandlers } from "./factorsHandlers.ts"
 import { tellJob } from "./notices.ts"
@@ -22,7 +23,7 @@ export const identity = (): Module =>
   defineModule({
     id: "identity",
     events: identityEvents,
-    permissions: ["factor.reset"],
+    permissions: ["api-key.create", "api-key.read", "api-key.revoke", "factor.reset"],
     jobs: [tellJob],
     schedules: [{ id: "identity.sweep", cron: "50 * * * *", run: sweepIdentity }],
     migrations: [
@@ -32,7 +33,7 @@ export const identity = (): Module =>
     api: {
       definition: IdentityApi,
       layer: HttpApiBuilder.layer(IdentityApi).pipe(
-        Layer.provide([signInHandlers, sessionsHandlers, factorsHandlers, passkeysHandlers])
+        Layer.provide([signInHandlers, sessionsHandlers, factorsHandlers, passkeysHandlers, apiKeysHandlers])
       )
     }
   })

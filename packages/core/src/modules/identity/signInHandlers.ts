@@ -121,7 +121,8 @@ export const signInHandlers = HttpApiBuilder.group(IdentityApi, "identity", (gro
       inTenant(
         Effect.gen(function* () {
           const actor = yield* Actor
-          if (actor.id === null) return yield* new Unauthorized({ message: "Sign in to change your profile." })
+          if (actor.id === null || actor.scopes !== undefined)
+            return yield* new Unauthorized({ message: "Sign in to change your profile." })
           const { sql, tenantId } = yield* TenantTx
           yield* sql`
             update mahalla.principal

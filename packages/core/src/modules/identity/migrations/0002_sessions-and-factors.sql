@@ -167,7 +167,7 @@ create table mahalla.api_key (
   scopes text[] not null check (cardinality(scopes) > 0),
   created_by uuid,
   created_at timestamptz not null,
-  expires_at timestamptz,
+  expires_at timestamptz not null,
   last_used_at timestamptz,
   revoked_at timestamptz,
   primary key (tenant_id, id),
@@ -185,11 +185,11 @@ create function mahalla.use_api_key(tenant uuid, hash text, at timestamptz)
   as $$
 begin
   update mahalla.api_key k set last_used_at = at
-  where k.tenant_id = tenant and k.key_hash = hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > at)
+  where k.tenant_id = tenant and k.key_hash = hash and k.revoked_at is null and k.expires_at > at
     and (k.last_used_at is null or k.last_used_at < at - interval '1 minute');
   return query
     select k.id, k.principal_id, k.scopes from mahalla.api_key k
-    where k.tenant_id = tenant and k.key_hash = hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > at);
+    where k.tenant_id = tenant and k.key_hash = hash and k.revoked_at is null and k.expires_at > at;
 end
 $$;
 revoke execute on function mahalla.use_api_key(uuid, text, timestamptz) from public;
