@@ -14,6 +14,8 @@ import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.
 import { makeCode, personOfPhone, tryCode } from "./codes.ts"
 import { issueLink, useLink } from "./links.ts"
 import { codeLimits } from "./model.ts"
+import { recognise } from "./devices.ts"
+import { takeTotp } from "./totp.ts"
 
 const migrations = ["0001_identity", "0002_sessions-and-factors"].map((name) =>
   readMigration("identity", new URL(`./migrations/${name}.sql`, import.meta.url))
@@ -96,13 +98,16 @@ layer(rooms, { excludeTestServices: true })("one-time codes", (it) => {
     })
   )
 
-  it.effect("are_of_one_phone_in_one_city", () =>
+  it.effect("case_14_are_of_one_phone_in_one_city_and_of_no_other_use", () =>
     Effect.gen(function* () {
       const [here, there] = [yield* start, yield* start]
       const { code } = yield* here.make
       assert.isFalse(yield* here.attempt(code, "+998901234568"))
       assert.isFalse(yield* there.attempt(code))
+      const { id } = yield* createPrincipal(here.tenantId)
+      assert.isFalse(yield* here.inside(takeTotp(id!, code, true)))
       assert.isTrue(yield* here.attempt(code))
+      assert.isFalse(yield* here.attempt(code))
     })
   )
 
@@ -153,7 +158,7 @@ layer(rooms, { excludeTestServices: true })("one-time codes", (it) => {
     })
   )
 
-  it.effect("are_looked_at_five_times_however_many_try_at_once", () =>
+  it.effect("case_13_are_looked_at_five_times_however_many_try_at_once", () =>
     Effect.gen(function* () {
       const { attempt, inside, make, tenantId } = yield* start
       const { code } = yield* make
@@ -194,7 +199,7 @@ layer(rooms, { excludeTestServices: true })("one-time codes", (it) => {
     })
   )
 
-  it.effect("take_as_long_where_no_code_is_as_where_one_is", () =>
+  it.effect("case_16_take_as_long_where_no_code_is_as_where_one_is", () =>
     Effect.gen(function* () {
       const { attempt, make } = yield* start
       yield* make
@@ -212,6 +217,30 @@ layer(rooms, { excludeTestServices: true })("one-time codes", (it) => {
       const least = (times: ReadonlyArray<number>) => Math.min(...times)
       const ratio = least(known) / least(unknown)
       assert.isTrue(ratio > 1 / 3 && ratio < 3, `${least(known)} ms and ${least(unknown)} ms`)
+    })
+  )
+
+  it.effect("case_18_come_to_a_known_device_whatever_strangers_ask_for_and_try", () =>
+    Effect.gen(function* () {
+      const { attempt, inside, make, tenantId } = yield* start
+      const person = yield* inside(personOfPhone(phone, "uz"))
+      const { number } = yield* inside(recognise(person, undefined, undefined))
+      // A stranger asks until the pause is long, and uses every try up.
+      for (let asked = 0; asked < 4; asked++) {
+        yield* make
+        yield* pass(500)
+      }
+      yield* make
+      for (let tried = 0; tried < 6; tried++) assert.isFalse(yield* attempt("000000"))
+      assert.isAbove(((yield* Effect.flip(make)) as TooManyRequests).retryAfter, 200)
+      const { code } = yield* makeCode(tenantId, phone, number)
+      assert.isFalse(yield* attempt(code), "without the device it is among everybody's")
+      assert.isTrue(yield* tryCode(tenantId, phone, code, number))
+      // Somebody else's device, or a made-up one, is no way around the pause.
+      const other = yield* inside(personOfPhone("+998901234599", "uz"))
+      const theirs = yield* inside(recognise(other, undefined, undefined))
+      for (const device of [theirs.number, `mdv_${"A".repeat(43)}`])
+        assert.strictEqual((yield* Effect.flip(makeCode(tenantId, phone, device)))._tag, "TooManyRequests")
     })
   )
 

@@ -7,6 +7,7 @@ import { appendEvent } from "../../kernel/events/append.ts"
 import { newId } from "../../kernel/ids.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import { TooManyRequests } from "../../kernel/limits/gcra.ts"
+import { isKnownTo } from "./devices.ts"
 import { Registered } from "./events.ts"
 import { codeLimits, codeRefused } from "./model.ts"
 import { newSalt, sameHash, slowHash } from "./slowHash.ts"
@@ -15,6 +16,15 @@ import { newSalt, sameHash, slowHash } from "./slowHash.ts"
 export const phoneHash = (tenantId: string, phone: string) =>
   Effect.map(Keys, (keys) => Buffer.from(keys.mac("phone", `${tenantId} ${phone}`)).toString("base64url"))
 
+/**
+ * Where the codes of a phone are counted. A device that its owner has used before has a place of its own, so that a stranger who asks for
+ * codes and tries them locks nobody out of their own telephone.
+ */
+const placeOf = Effect.fnUntraced(function* (tenantId: string, phone: string, device: string | undefined) {
+  const known = device !== undefined && (yield* withTenant(tenantId)(isKnownTo(phone, device)))
+  return yield* phoneHash(tenantId, known ? `${phone} ${device}` : phone)
+})
+
 const codeHash = (tenantId: string, phone: string, code: string, salt: string) =>
   slowHash("sign-in-code", `${tenantId} ${phone} ${code}`, salt)
 
@@ -22,11 +32,11 @@ const codeHash = (tenantId: string, phone: string, code: string, salt: string) =
  * Makes the phone's next code, or says how long to wait. Known and unknown numbers are treated alike. Opens its own transaction: hashing
  * takes long, and no connection waits for it.
  */
-export const makeCode = Effect.fn("identity.makeCode")(function* (tenantId: string, phone: string) {
+export const makeCode = Effect.fn("identity.makeCode")(function* (tenantId: string, phone: string, device?: string) {
   const code = String(randomInt(0, 1_000_000)).padStart(6, "0")
   const salt = newSalt()
   const hash = yield* codeHash(tenantId, phone, code, salt)
-  const whose = yield* phoneHash(tenantId, phone)
+  const whose = yield* placeOf(tenantId, phone, device)
   const now = yield* Clock.currentTimeMillis
   const expiresAt = now + codeLimits.life * 1000
   const store = Effect.gen(function* () {
@@ -58,18 +68,27 @@ export const makeCode = Effect.fn("identity.makeCode")(function* (tenantId: stri
  * Counts a try against the phone's code and says whether it was right; a right one uses the code up. The count is committed before the
  * code is looked at, so that a hundred at once get five looks. Where there is no code, as much work is done as where there is one.
  */
-export const tryCode = Effect.fn("identity.tryCode")(function* (tenantId: string, phone: string, code: string) {
-  const whose = yield* phoneHash(tenantId, phone)
+export const tryCode = Effect.fn("identity.tryCode")(function* (
+  tenantId: string,
+  phone: string,
+  code: string,
+  device?: string
+) {
+  // A code that was asked for without naming the device is among everybody's.
+  const places = [yield* placeOf(tenantId, phone, device), yield* phoneHash(tenantId, phone)]
   const now = new Date(yield* Clock.currentTimeMillis)
   // A row without a salt is of an earlier version, whose codes have run out.
   const [row] = yield* withTenant(tenantId)(
     Effect.flatMap(
       TenantTx,
-      ({ sql }) => sql<{ code_hash: string; salt: string }>`
+      ({ sql }) => sql<{ phone_hash: string; code_hash: string; salt: string }>`
         update mahalla.sign_in_code set tries = tries + 1
-        where tenant_id = ${tenantId} and phone_hash = ${whose} and tries < ${codeLimits.tries} and expires_at > ${now}
-          and salt is not null
-        returning code_hash, salt`
+        where tenant_id = ${tenantId} and tries < ${codeLimits.tries} and expires_at > ${now} and salt is not null
+          and phone_hash = (
+            select phone_hash from mahalla.sign_in_code
+            where tenant_id = ${tenantId} and phone_hash = any (${places}::text[]) and expires_at > ${now} and salt is not null
+            order by phone_hash = ${places[0]} desc limit 1)
+        returning phone_hash, code_hash, salt`
     )
   )
   const hash = yield* codeHash(tenantId, phone, code, row?.salt ?? newSalt())
@@ -79,7 +98,7 @@ export const tryCode = Effect.fn("identity.tryCode")(function* (tenantId: string
     Effect.flatMap(
       TenantTx,
       ({ sql }) => sql`
-        delete from mahalla.sign_in_code where tenant_id = ${tenantId} and phone_hash = ${whose} and code_hash = ${row.code_hash}
+        delete from mahalla.sign_in_code where tenant_id = ${tenantId} and phone_hash = ${row.phone_hash} and code_hash = ${row.code_hash}
         returning phone_hash`
     )
   )

@@ -28,6 +28,19 @@ export interface Recognised {
   readonly familiarity: "known" | "new" | "first"
 }
 
+const hashOf = (keys: Keys["Service"], tenantId: string, number: string) =>
+  Buffer.from(keys.mac("device", `${tenantId} ${number}`)).toString("base64url")
+
+/** Whether somebody of this phone has signed in on the device before. */
+export const isKnownTo = Effect.fnUntraced(function* (phone: string, number: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const hash = hashOf(yield* Keys, tenantId, number)
+  const rows = yield* sql`
+    select from mahalla.principal p join mahalla.sign_in_device d on d.tenant_id = p.tenant_id and d.principal_id = p.id
+    where p.tenant_id = ${tenantId} and p.phone = ${phone} and d.device_hash = ${hash}`
+  return rows.length > 0
+})
+
 /** Finds the device among those the person has used, or adds it. */
 export const recognise = Effect.fn("identity.recognise")(function* (
   principalId: string,
@@ -37,7 +50,7 @@ export const recognise = Effect.fn("identity.recognise")(function* (
   const { sql, tenantId } = yield* TenantTx
   const keys = yield* Keys
   const number = given ?? newDeviceNumber()
-  const hash = Buffer.from(keys.mac("device", `${tenantId} ${number}`)).toString("base64url")
+  const hash = hashOf(keys, tenantId, number)
   const name = deviceName(userAgent)
   const now = new Date(yield* Clock.currentTimeMillis)
   const [known] = yield* sql<{ id: string }>`

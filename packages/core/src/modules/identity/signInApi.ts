@@ -61,7 +61,12 @@ const SessionView = Schema.Struct({
 export const SignInGroup = HttpApiGroup.make("identity")
   .add(
     HttpApiEndpoint.post("sendCode", "/auth/code", {
-      payload: Schema.Struct({ phone: Phone, language: Schema.optionalKey(Language) }),
+      payload: Schema.Struct({
+        phone: Phone,
+        language: Schema.optionalKey(Language),
+        /** Of a device known here: strangers who ask for codes do not make it wait. */
+        device: Schema.optionalKey(Device)
+      }),
       success: Schema.Struct({ expiresIn: Schema.Int }).pipe(HttpApiSchema.status(202))
     })
   )

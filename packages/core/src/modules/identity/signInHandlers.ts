@@ -53,7 +53,7 @@ export const signInHandlers = HttpApiBuilder.group(IdentityApi, "identity", (gro
           const { tenant } = yield* RequestInfo
           const { tenantId } = tenant
           yield* limitByAddress("code", 20)
-          const { code, expiresAt } = yield* makeCode(tenantId, payload.phone)
+          const { code, expiresAt } = yield* makeCode(tenantId, payload.phone, payload.device)
           const messenger = yield* personalChannel
           if (messenger === undefined)
             return yield* Effect.die(new Error("No messenger can carry codes. Add an SMS plugin or outboxMessenger()."))
@@ -77,7 +77,7 @@ export const signInHandlers = HttpApiBuilder.group(IdentityApi, "identity", (gro
           const { tenant } = yield* RequestInfo
           const { tenantId } = tenant
           yield* limitByAddress("try", 60)
-          if (!(yield* tryCode(tenantId, payload.phone, payload.code))) {
+          if (!(yield* tryCode(tenantId, payload.phone, payload.code, payload.device))) {
             yield* writeRefusal(tenantId, "code", yield* phoneHash(tenantId, payload.phone))
             return yield* codeRefused
           }
