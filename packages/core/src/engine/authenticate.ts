@@ -118,7 +118,7 @@ const loadKeyHolder = Effect.fnUntraced(function* (tenantId: string, key: string
     select k.holder, k.scopes, mahalla.principal_of(${tenantId}, k.holder) as found
     from mahalla.use_api_key(${tenantId}, ${hash}, ${now}) k`
   if (row === undefined) return yield* refused
-  return { ...(yield* activePrincipal({ tenantId, principalId: row.holder }, row.found)), scopes: row.scopes }
+  return { ...(yield* activePrincipal({ tenantId, principalId: row.holder }, row.found)), within: row.scopes }
 })
 
 /** The principal that stands for somebody of the host application; made at their first call. */

@@ -130,6 +130,39 @@ describe("a session", () => {
   })
 })
 
+describe("a refusal", () => {
+  test("is_written_down_though_nothing_else_is", async () => {
+    const phone = "+998907000009"
+    const { session, visitor } = await signIn(phone)
+    await kit.sql(
+      "update mahalla.principal set status = 'blocked' where id = (select principal_id from mahalla.session where id = $1)",
+      [session.sessionId]
+    )
+    await kit.sql("update mahalla.sign_in_code set sent_at = sent_at - interval '2 days'")
+    const refusals = async () =>
+      (
+        await kit.sql("select from mahalla.event where type = 'identity.sign-in-refused' and tenant_id = $1", [
+          kit.samarkand.id
+        ])
+      ).length
+    const before = await refusals()
+    await visitor.post("/v1/auth/code", { phone })
+    const code = await lastCode(phone)
+    const wrong = code === "000000" ? "111111" : "000000"
+    for (const given of [wrong, code])
+      expectProblem(given, await visitor.post("/v1/auth/session", { phone, code: given }), {
+        status: 401,
+        type: "sign-in-refused"
+      })
+    expect((await refusals()) - before).toBe(2)
+    const sessions = await kit.sql(
+      "select ended_because from mahalla.session where principal_id = (select principal_id from mahalla.session where id = $1)",
+      [session.sessionId]
+    )
+    expect(sessions).toEqual([{ ended_because: "blocked" }])
+  })
+})
+
 describe("what is kept", () => {
   test("case_39_holds_no_code_token_device_or_phone_in_clear_outside_its_own_column", async () => {
     const phone = "+998907000007"

@@ -2,6 +2,7 @@
  * Who acts: a person, staff, an app, a device, or the engine itself; and what they were given where.
  */
 import * as Context from "effect/Context"
+import type { Permission } from "./decide.ts"
 
 export interface RoleGrant {
   readonly role: string
@@ -19,8 +20,8 @@ export interface Principal {
   readonly grants: ReadonlyArray<RoleGrant>
   /** The session of the access token; absent for whoever came another way. */
   readonly sessionId?: string
-  /** Came with a key: permissions as in a role's list, beyond which nothing is allowed whatever was given. */
-  readonly scopes?: ReadonlyArray<string>
+  /** An app acts in this principal's name: only rights that are listed here too count. Absent: all of them. */
+  readonly within?: ReadonlyArray<Permission>
 }
 
 /** The principal of the running request, job or call. */

@@ -41,11 +41,15 @@ export type Roles = ReadonlyMap<string, Role>
 const covers = (granted: string, wanted: string): boolean =>
   granted === "*.*" || granted === wanted || (granted.endsWith(".*") && wanted.startsWith(granted.slice(0, -1)))
 
-/** Whether a list grants a permission; `thing.verb:own` grants it for what one made oneself. */
-export const lists = (permissions: ReadonlyArray<Permission>, permission: Permission, own: boolean): boolean =>
-  permissions.some((entry) =>
+/** Whether a role's list grants a permission; `thing.verb:own` grants it for what one made oneself. */
+const grants = (role: Pick<Role, "permissions">, permission: Permission, own: boolean): boolean =>
+  role.permissions.some((entry) =>
     entry.endsWith(":own") ? own && covers(entry.slice(0, -4), permission) : covers(entry, permission)
   )
+
+/** Whether the app that acts in the principal's name was let do this; true where no app does. */
+const isWithin = ({ within }: Principal, permission: Permission, own: boolean): boolean =>
+  within === undefined || grants({ permissions: within }, permission, own)
 
 /** Every principal has the role of its kind without being given it. */
 const implied = (principal: Principal): ReadonlyArray<string> =>
@@ -60,17 +64,16 @@ export const decide = (roles: Roles, request: PolicyRequest): Decision => {
   if (principal.tenantId !== request.tenantId) return { allowed: false, because: "other-tenant" }
   if (principal.kind === "system") return { allowed: true, because: "system" }
   const own = subject?.ownerId != null && subject.ownerId === principal.id
-  if (principal.scopes !== undefined && !lists(principal.scopes, permission, own))
-    return { allowed: false, because: "no-permission" }
+  if (!isWithin(principal, permission, own)) return { allowed: false, because: "no-permission" }
   for (const id of implied(principal)) {
     const role = roles.get(id)
-    if (role !== undefined && lists(role.permissions, permission, own)) return { allowed: true, because: `role ${id}` }
+    if (role !== undefined && grants(role, permission, own)) return { allowed: true, because: `role ${id}` }
   }
   let elsewhere = false
   for (const grant of principal.grants) {
     if (grant.until !== null && grant.until <= request.now) continue
     const role = roles.get(grant.role)
-    if (role === undefined || !lists(role.permissions, permission, own)) continue
+    if (role === undefined || !grants(role, permission, own)) continue
     if (grant.territoryId === null || subject === undefined || subject.territoryPath.includes(grant.territoryId)) {
       return { allowed: true, because: `role ${grant.role}` }
     }
@@ -87,18 +90,18 @@ export const territoriesOf = (
   now: number
 ): "all" | ReadonlyArray<string> => {
   if (principal.kind === "system") return "all"
-  if (principal.scopes !== undefined && !lists(principal.scopes, permission, false)) return []
   const found: Array<string> = []
+  if (!isWithin(principal, permission, false)) return found
   for (const grant of principal.grants) {
     if (grant.until !== null && grant.until <= now) continue
     const role = roles.get(grant.role)
-    if (role === undefined || !lists(role.permissions, permission, false)) continue
+    if (role === undefined || !grants(role, permission, false)) continue
     if (grant.territoryId === null) return "all"
     found.push(grant.territoryId)
   }
   for (const id of implied(principal)) {
     const role = roles.get(id)
-    if (role !== undefined && lists(role.permissions, permission, false)) return "all"
+    if (role !== undefined && grants(role, permission, false)) return "all"
   }
   return found
 }

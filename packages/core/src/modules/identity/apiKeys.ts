@@ -39,9 +39,9 @@ export const keyView = (row: KeyRow) => ({
 
 /** Whoever makes a key must have all that it may do, and be there in person: a key that makes keys would never end. */
 export const demandKeyRights = Effect.fnUntraced(function* (scopes: ReadonlyArray<string>) {
-  const { scopes: own } = yield* Actor
+  const { within } = yield* Actor
   yield* demandEverywhere("api-key.create")
-  if (own !== undefined)
+  if (within !== undefined)
     return yield* new Forbidden({
       permission: "api-key.create",
       because: "no-permission",

@@ -14,7 +14,8 @@ export interface Visit {
   readonly userAgent: string | undefined
 }
 
-const hasFactor = Effect.fnUntraced(function* (principalId: string) {
+/** Whether the person has set up a second factor. */
+export const hasFactor = Effect.fnUntraced(function* (principalId: string) {
   const { sql, tenantId } = yield* TenantTx
   const [row] = yield* sql<{ has: boolean }>`
     select exists (select from mahalla.totp where tenant_id = ${tenantId} and principal_id = ${principalId} and confirmed_at is not null)

@@ -5,25 +5,16 @@ import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { answering, inTenant, RequestInfo } from "../../kernel/http/Door.ts"
 import { problem, registerProblems } from "../../kernel/http/problems.ts"
-import { newId } from "../../kernel/ids.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { IdentityApi } from "./api.ts"
-import { makeCode, personOfPhone, phoneHash, tryCode } from "./codes.ts"
+import { enterByCode, sendCodeTo } from "./byPhone.ts"
 import { useLink } from "./links.ts"
-import { codeLimits, codeRefused } from "./model.ts"
-import { personalChannel } from "./notices.ts"
+import { codeLimits } from "./model.ts"
 import { endOtherSessions, endSession, listSessions, refreshSession } from "./sessions.ts"
 import { beginSession, writeRefusal } from "./signIn.ts"
-import { codeText } from "./texts.ts"
 import { limitByAddress, sessionAnswer, signedIn, visitOf } from "./visit.ts"
 
 registerProblems({ SignInRefused: (error) => problem(401, "sign-in-refused", error.message) })
-
-const language = (wanted: string | undefined, spoken: ReadonlyArray<string>) =>
-  spoken.find((one) => one === wanted) ??
-  spoken.find((one) => one.split("-")[0] === wanted?.split("-")[0]) ??
-  spoken[0] ??
-  "en"
 
 const me = Effect.gen(function* () {
   const actor = yield* Actor
@@ -50,23 +41,8 @@ export const signInHandlers = HttpApiBuilder.group(IdentityApi, "identity", (gro
     .handle("sendCode", ({ payload }) =>
       answering(
         Effect.gen(function* () {
-          const { tenant } = yield* RequestInfo
-          const { tenantId } = tenant
-          yield* limitByAddress("code", 20)
-          const { code, expiresAt } = yield* makeCode(tenantId, payload.phone, payload.device)
-          const messenger = yield* personalChannel
-          if (messenger === undefined)
-            return yield* Effect.die(new Error("No messenger can carry codes. Add an SMS plugin or outboxMessenger()."))
-          const spoken = language(payload.language, tenant.settings.languages)
-          yield* messenger.send({
-            id: yield* newId,
-            tenantId,
-            to: payload.phone,
-            text: codeText(code, tenant.name, spoken),
-            language: spoken,
-            class: "code",
-            expiresAt
-          })
+          const { ip, tenant } = yield* RequestInfo
+          yield* sendCodeTo({ tenant, ip, language: undefined, ...payload })
           return { expiresIn: codeLimits.life }
         })
       )
@@ -74,18 +50,11 @@ export const signInHandlers = HttpApiBuilder.group(IdentityApi, "identity", (gro
     .handle("signIn", ({ payload }) =>
       answering(
         Effect.gen(function* () {
-          const { tenant } = yield* RequestInfo
-          const { tenantId } = tenant
-          yield* limitByAddress("try", 60)
-          if (!(yield* tryCode(tenantId, payload.phone, payload.code, payload.device))) {
-            yield* writeRefusal(tenantId, "code", yield* phoneHash(tenantId, payload.phone))
-            return yield* codeRefused
-          }
+          const { ip, tenant } = yield* RequestInfo
           const visit = yield* visitOf(payload.device)
-          const spoken = language(payload.language, tenant.settings.languages)
-          const tokens = yield* withTenant(tenantId)(
-            Effect.flatMap(personOfPhone(payload.phone, spoken), (id) => beginSession(id, "code", visit))
-          ).pipe(Effect.tapErrorTag("SignInRefused", () => writeRefusal(tenantId, "code")))
+          const tokens = yield* enterByCode({ tenant, ip, language: undefined, ...payload }, (id) =>
+            beginSession(id, "code", visit)
+          )
           return { ...(yield* sessionAnswer(tokens)), device: tokens.device }
         })
       )
@@ -121,7 +90,7 @@ export const signInHandlers = HttpApiBuilder.group(IdentityApi, "identity", (gro
       inTenant(
         Effect.gen(function* () {
           const actor = yield* Actor
-          if (actor.id === null || actor.scopes !== undefined)
+          if (actor.id === null || actor.within !== undefined)
             return yield* new Unauthorized({ message: "Sign in to change your profile." })
           const { sql, tenantId } = yield* TenantTx
           yield* sql`

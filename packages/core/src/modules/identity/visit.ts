@@ -12,16 +12,13 @@ import type { Tokens } from "./sessions.ts"
 import type { Visit } from "./signIn.ts"
 
 /** Takes one from what an address may try in ten minutes. */
-export const limitByAddress = Effect.fnUntraced(function* (what: "code" | "try" | "link" | "passkey", amount: number) {
+export const limitByAddress = Effect.fnUntraced(function* (what: "link" | "passkey", amount: number) {
   const { ip, tenant } = yield* RequestInfo
   yield* takeFrom(tenant.tenantId, {
     key: `${what}:ip:${senderOf(ip)}`,
     amount,
     window: 600,
-    message:
-      what === "code"
-        ? "Too many codes were asked for from here. Wait a few minutes."
-        : "Too many tries from here. Wait a few minutes."
+    message: "Too many tries from here. Wait a few minutes."
   })
 })
 
