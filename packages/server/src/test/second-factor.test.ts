@@ -133,7 +133,7 @@ describe("a code of an authenticator app", () => {
     await freeTries()
     const [present, next] = [codeOf(secret), codeOf(secret, 30)]
     const answers = await Promise.all([1, 2, 3].map(() => show(again.client, next)))
-    expect(answers.map((answer) => answer.status).sort()).toEqual([200, 401, 401])
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([200, 401, 401])
     await freeTries()
     for (const code of [next, present])
       expectProblem("used, or before it", await show(again.client, code), { status: 401, type: "sign-in-refused" })
@@ -181,7 +181,7 @@ describe("a recovery code", () => {
     const { recoveryCodes } = await enrol(first)
     const again = await signIn([], first.id)
     const answers = await Promise.all([1, 2, 3].map(() => show(again.client, recoveryCodes[0]!)))
-    expect(answers.map((answer) => answer.status).sort()).toEqual([200, 401, 401])
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([200, 401, 401])
     await freeTries()
     expect((await show(again.client, recoveryCodes[1]!.replace("-", "").toLowerCase())).status).toBe(200)
     expectProblem("one that is none", await show(again.client, "AAAAA-AAAAA"), { status: 401, type: "sign-in-refused" })

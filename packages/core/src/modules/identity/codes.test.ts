@@ -13,6 +13,7 @@ import type { TooManyRequests } from "../../kernel/limits/gcra.ts"
 import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.ts"
 import { makeCode, personOfPhone, tryCode } from "./codes.ts"
 import { issueLink, useLink } from "./links.ts"
+import { personByCode } from "./byPhone.ts"
 import { codeLimits } from "./model.ts"
 import { recognise } from "./devices.ts"
 import { takeTotp } from "./totp.ts"
@@ -241,6 +242,25 @@ layer(rooms, { excludeTestServices: true })("one-time codes", (it) => {
       const theirs = yield* inside(recognise(other, undefined, undefined))
       for (const device of [theirs.number, `mdv_${"A".repeat(43)}`])
         assert.strictEqual((yield* Effect.flip(makeCode(tenantId, phone, device)))._tag, "TooManyRequests")
+    })
+  )
+
+  it.effect("are_not_enough_where_a_second_factor_is_set_up", () =>
+    Effect.gen(function* () {
+      const one = yield* createTenant()
+      const asked = { tenant: one, ip: "", phone, language: undefined }
+      const code = Effect.map(makeCode(one.tenantId, phone), (made) => made.code)
+      const id = yield* personByCode({ ...asked, code: yield* code })
+      yield* withTenant(one.tenantId)(
+        Effect.flatMap(
+          TenantTx,
+          ({ sql, tenantId }) => sql`
+            insert into mahalla.totp (tenant_id, principal_id, secret, created_at, confirmed_at)
+            values (${tenantId}, ${id}, 'sealed', now(), now())`
+        )
+      )
+      const refused = yield* Effect.flip(personByCode({ ...asked, code: yield* code }))
+      assert.strictEqual(refused._tag, "SignInRefused")
     })
   )
 

@@ -16,9 +16,7 @@ import { sessionsHandlers, signInHandlers } from "./signInHandlers.ts"
 import { sweepIdentity } from "./sweep.ts"
 
 export { resetFactors } from "./factors.ts"
-export { type ByPhone, personByCode, sendCodeTo } from "./byPhone.ts"
 export { issueLink } from "./links.ts"
-export { Phone } from "./model.ts"
 export { beginSession } from "./signIn.ts"
 
 export const identity = (): Module =>
