@@ -13,7 +13,7 @@ import {
 import { defaults } from "@mahalla/server"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { AccessTokens } from "../../packages/core/src/kernel/http/tokens.ts"
+import { beginSession } from "../../packages/core/src/modules/identity/index.ts"
 
 /** Of every city here, so that the floor knows the log-in that it derives. */
 export const secret = "not a secret, for benchmarks alone: 0123456789"
@@ -133,8 +133,8 @@ export const citizenOf = async (
       const { sql, tenantId } = yield* TenantTx
       const id = yield* newId
       yield* sql`insert into mahalla.principal (tenant_id, id, kind) values (${tenantId}, ${id}, 'person')`
-      const { token } = yield* (yield* AccessTokens).issue({ tenantId, principalId: id })
-      return { id, token, tenantId }
+      const { accessToken } = yield* beginSession(id, "code", { device: undefined, userAgent: undefined })
+      return { id, token: accessToken, tenantId }
     })
   )
 }

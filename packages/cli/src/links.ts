@@ -1,5 +1,5 @@
 /** One-time sign-in links for staff. */
-import { type City, issueLink } from "@mahalla/core"
+import { type City, issueLink, resetFactors } from "@mahalla/core"
 import { CommandError } from "./failure.ts"
 
 export interface StaffLink {
@@ -7,8 +7,8 @@ export interface StaffLink {
   readonly token: string
 }
 
-/** A link for the first staff member who holds the role in the whole tenant. */
-export const linkFor = async (city: City, tenant: string, role: string): Promise<StaffLink> => {
+/** A link for the first staff member who holds the role in the whole tenant. `reset` takes their second factor away first. */
+export const linkFor = async (city: City, tenant: string, role: string, reset = false): Promise<StaffLink> => {
   const found = await city.admin.staffWithRole(tenant, role)
   const first = found[0]
   if (first === undefined) {
@@ -16,6 +16,7 @@ export const linkFor = async (city: City, tenant: string, role: string): Promise
       message: `Nobody in ${tenant} has the role ${role}. Make somebody with: mahalla admin-link --create "Full Name".`
     })
   }
+  if (reset) await city.admin.run(tenant, resetFactors(first.id, null))
   return { name: first.name ?? first.id, token: await city.admin.run(tenant, issueLink(first.id)) }
 }
 

@@ -13,7 +13,7 @@ export type { Principal, RoleGrant } from "./kernel/policy/Principal.ts"
 export { presetRoles, rolesOf } from "./kernel/policy/presets.ts"
 export { verifyConsistency, verifyInclusion } from "./kernel/transparency-log/verify.ts"
 export { type Tenant, TenantSettings } from "./kernel/tenancy/Tenant.ts"
-export { identity, issueLink } from "./modules/identity/index.ts"
+export { identity, issueLink, resetFactors } from "./modules/identity/index.ts"
 export { notifications } from "./modules/notifications/index.ts"
 export { fundBudget, payouts, requestReward, type RewardRequest, unbalanced } from "./modules/payouts/index.ts"
 export {

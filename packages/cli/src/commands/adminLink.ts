@@ -23,9 +23,13 @@ export const adminLink = Command.make(
     create: Flag.String("create").pipe(
       Flag.optional,
       Flag.withDescription("Make a staff member of this name with the role first")
+    ),
+    reset: Flag.Boolean("reset-second-factor").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Take their second factor away first, and sign them out everywhere: for whoever has lost it")
     )
   },
-  Effect.fn(function* ({ create, role, tenant }) {
+  Effect.fn(function* ({ create, reset, role, tenant }) {
     const { dir, json } = yield* root
     const out = makeOutput(json)
     yield* attempt(async () => {
@@ -35,7 +39,7 @@ export const adminLink = Command.make(
       try {
         const slug = await pickTenant(city, Option.getOrUndefined(tenant))
         if (Option.isSome(create)) await city.admin.principals.createStaff(slug, { name: create.value, roles: [role] })
-        const link = await linkFor(city, slug, role)
+        const link = await linkFor(city, slug, role, reset)
         const base = (await findRunning(project.home))?.url ?? project.config.publicUrl ?? "http://localhost:8080"
         const address = signInAddress(base, slug, link)
         out.say(`Sign-in link for ${link.name}, good for 15 minutes and one use:\n${address}`, {

@@ -1,11 +1,20 @@
 /** Who asks: our own access token, the host application's login, or a visitor. */
 import * as Cache from "effect/Cache"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { type Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
+import { isApiKey } from "../kernel/http/apiKeys.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
 import { RequestFacts } from "../kernel/http/Door.ts"
+import {
+  hasRole,
+  isOpenWithout,
+  missingStep,
+  SecondFactorRequired,
+  StaffNeedsSecondFactor
+} from "../kernel/http/secondFactor.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { newId } from "../kernel/ids.ts"
 import { loadPrincipal } from "../kernel/policy/load.ts"
@@ -13,6 +22,7 @@ import type { RoleGrant } from "../kernel/policy/Principal.ts"
 import type { RoleBook } from "../kernel/policy/roles.ts"
 import { tenantOfRequest } from "../kernel/tenancy/resolve.ts"
 import type { CityConfig, HostLogin } from "./config.ts"
+import { loadKeyHolder, loadSession } from "./principals.ts"
 
 /** The principal that stands for somebody of the host application; made at their first call. */
 const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: HostLogin) {
@@ -32,12 +42,14 @@ const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: Ho
   return yield* withTenant(tenantId)(known)
 })
 
-export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
+export const layerAuthentication = (config: Pick<CityConfig, "login" | "modules">) =>
   Layer.effect(
     Authentication,
     Effect.gen(function* () {
       const tokens = yield* AccessTokens
       const services = yield* Effect.context<Database | RoleBook>()
+      const byDefault = yield* StaffNeedsSecondFactor
+      const hasKeys = config.modules.some(({ id }) => id === "identity")
       const hostPrincipals = yield* Cache.make({
         capacity: 10_000,
         timeToLive: "10 minutes",
@@ -70,6 +82,7 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
               const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1]
               if (token === undefined)
                 return yield* new Unauthorized({ message: "The Authorization header must be: Bearer <access token>." })
+              if (hasKeys && isApiKey(token)) return { actor: yield* loadKeyHolder(tenant.tenantId, token), tenant }
               const verified = yield* Effect.result(tokens.verify(token))
               if (Result.isFailure(verified)) {
                 // The host's apps send tokens of the host's.
@@ -79,7 +92,16 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
               if (claims.tenantId !== tenant.tenantId) {
                 return yield* new Unauthorized({ message: "The access token belongs to another city. Sign in here." })
               }
-              return { actor: yield* loadPrincipal(claims.tenantId, claims.principalId), tenant }
+              const { actor, state } = yield* loadSession(claims)
+              const step = missingStep(
+                state,
+                hasRole(actor, yield* Clock.currentTimeMillis),
+                tenant.settings,
+                byDefault
+              )
+              if (step !== undefined && !isOpenWithout(request.method, request.url))
+                return yield* new SecondFactorRequired({ step })
+              return { actor, tenant }
             }
             return (yield* ofHost) ?? { actor: yield* loadPrincipal(tenant.tenantId, null), tenant }
           }).pipe(Effect.provideContext(services))

@@ -29,6 +29,7 @@ import { kernelSchedules } from "../kernel/schedules.ts"
 import { PluginError, type Plugin } from "../plugin/definePlugin.ts"
 import { EventBus, Storage, type StorageSettings } from "../ports/index.ts"
 import { SharedTransactions } from "../kernel/idempotency/shared.ts"
+import { StaffNeedsSecondFactor } from "../kernel/http/secondFactor.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { layerAuthentication } from "./authenticate.ts"
 import { relaySignals, startBackground } from "./background.ts"
@@ -240,7 +241,11 @@ export const openCity = (config: CityConfig) =>
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(SharedTransactions.layer), context))
     yield* Effect.provideContext(withPlatform(storeCaseTypes(caseTypes.all)), context)
     const issuer = config.publicUrl ?? "mahalla"
-    context = Context.merge(context, Context.make(Issuer, issuer) as Context.Context<Erased>)
+    context = Context.mergeAll(
+      context,
+      Context.make(Issuer, issuer) as Context.Context<Erased>,
+      Context.make(StaffNeedsSecondFactor, config.mode !== "dev") as Context.Context<Erased>
+    )
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(AccessTokens.layer(issuer)), context))
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(layerAuthentication(config)), context))
     for (const module of modules) {

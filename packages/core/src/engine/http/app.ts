@@ -107,7 +107,13 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     HttpRouter.add("GET", "/openapi.json", HttpServerResponse.text(text, { contentType: "application/json" })),
     HttpRouter.add("GET", "/docs", HttpServerResponse.html(docsPage(document))),
     HttpRouter.add("GET", "/sign-in", HttpServerResponse.html(signInPage)),
-    HttpRouter.add("GET", "/.well-known/jwks.json", HttpServerResponse.jsonUnsafe(keys.jwks))
+    HttpRouter.add(
+      "GET",
+      "/.well-known/jwks.json",
+      Effect.map(keys.jwks, (jwks) =>
+        HttpServerResponse.jsonUnsafe(jwks, { headers: { "cache-control": "public, max-age=3600" } })
+      )
+    )
   ) as Layer.Layer<never, never, Erased>
 
   const services = yield* Layer.build(HttpServer.layerServices)

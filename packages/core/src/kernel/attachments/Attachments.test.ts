@@ -75,7 +75,7 @@ layer(uploadKernel(inject("postgresUrl")), { excludeTestServices: true })("attac
       const file = fileOf("mp4", 5000)
       const url = yield* send(endpoint, file, { headers })
       const row = yield* rowOf(tenantId, url)
-      const { jwks } = yield* Keys
+      const jwks = yield* (yield* Keys).jwks
       const issued = { by: "https://city.example", jwks }
       const receipt = yield* verifyReceipt(row.receipt!, issued)
       const [event] = yield* withPlatform(

@@ -74,6 +74,7 @@ const mappers = new Map<string, Mapper>([
     "Unauthorized",
     (error) => problem(401, "unauthorized", error.message, {}, { "www-authenticate": 'Bearer realm="mahalla"' })
   ],
+  ["SecondFactorRequired", (error) => problem(403, "second-factor-required", error.message, { code: error.step })],
   [
     "InvalidInput",
     (error) => problem(400, "invalid-input", "Some fields are not as they must be.", { errors: error.issues })

@@ -1,6 +1,6 @@
 /**
- * First-party access tokens: a short JWT (RFC 9068 form) that names tenant and principal and nothing else; rights are read anew for
- * every request.
+ * First-party access tokens: a short JWT that names tenant, principal and session and nothing else; rights are read anew for every
+ * request. Issuer, audience and `typ` are its own, so that it passes for no token of a third-party app, and none of those for it.
  */
 import * as Cache from "effect/Cache"
 import * as Clock from "effect/Clock"
@@ -14,9 +14,14 @@ import { Unauthorized } from "./Authentication.ts"
 export interface AccessClaims {
   readonly tenantId: string
   readonly principalId: string
+  /** Absent in what the platform issues for an access that is open for a while: closing that ends it. */
+  readonly sessionId?: string
   /** Epoch milliseconds. */
   readonly expiresAt: number
 }
+
+/** Never `at+jwt`, which is what OAuth's access tokens are called (RFC 9068). */
+const typ = "session+jwt"
 
 /** Seconds an access token lives. */
 export const accessTokenLife = 15 * 60
@@ -42,13 +47,14 @@ export class AccessTokens extends Context.Service<
           capacity: 4096,
           timeToLive: "60 seconds",
           lookup: (token: string) =>
-            keys.verify("access-token", token, { typ: "at+jwt", issuer, audience }).pipe(
+            keys.verify("access-token", token, { typ, issuer, audience }).pipe(
               Effect.mapError(() => refused),
               Effect.flatMap((claims) =>
-                isId(claims.sub) && isId(claims["tenant"])
+                isId(claims.sub) && isId(claims["tenant"]) && (claims["sid"] === undefined || isId(claims["sid"]))
                   ? Effect.succeed({
                       tenantId: claims["tenant"],
                       principalId: claims.sub,
+                      ...(claims["sid"] === undefined ? {} : { sessionId: claims["sid"] }),
                       expiresAt: (claims.exp ?? 0) * 1000
                     })
                   : Effect.fail(refused)
@@ -56,12 +62,18 @@ export class AccessTokens extends Context.Service<
             )
         })
         return AccessTokens.of({
-          issue: ({ principalId, tenantId }) =>
+          issue: ({ principalId, sessionId, tenantId }) =>
             keys
               .sign(
                 "access-token",
-                { iss: issuer, aud: audience, sub: principalId, tenant: tenantId },
-                { typ: "at+jwt", expiresIn: `${accessTokenLife} seconds` }
+                {
+                  iss: issuer,
+                  aud: audience,
+                  sub: principalId,
+                  tenant: tenantId,
+                  ...(sessionId === undefined ? {} : { sid: sessionId })
+                },
+                { typ, expiresIn: `${accessTokenLife} seconds` }
               )
               .pipe(Effect.map((token) => ({ token, expiresIn: accessTokenLife }))),
           verify: (token) =>

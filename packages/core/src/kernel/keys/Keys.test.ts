@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
 import { assert, describe, it } from "@effect/vitest"
-import { Keys, signingPurposes } from "./Keys.ts"
+import { keyOverlap, Keys, keyTurns, signingPurposes } from "./Keys.ts"
 
 const makeKeys = (given: Redacted.Redacted<string>) => Keys.pipe(Effect.provide(Keys.layer(given), { local: true }))
 
@@ -28,9 +28,9 @@ describe("Keys", () => {
         yield* makeKeys(secret),
         yield* makeKeys(Redacted.make("another secret of this deployment, long enough"))
       ]
-      assert.deepStrictEqual(one.jwks, two.jwks)
+      assert.deepStrictEqual(yield* one.jwks, yield* two.jwks)
       assert.deepStrictEqual(one.mac("code", "7F3K"), two.mac("code", "7F3K"))
-      assert.notDeepEqual(one.jwks, other.jwks)
+      assert.notDeepEqual(yield* one.jwks, yield* other.jwks)
       const token = yield* one.sign("access-token", { iss: issuer }, { typ: "at+jwt" })
       yield* two.verify("access-token", token, { typ: "at+jwt", issuer })
       const refused = yield* Effect.flip(other.verify("access-token", token, { typ: "at+jwt", issuer }))
@@ -105,12 +105,52 @@ describe("Keys", () => {
       const token = yield* keys.sign("receipt", { iss: issuer }, { typ: "receipt+jwt" })
       const [header, payload, signature] = token.split(".") as [string, string, string]
       const { kid } = JSON.parse(Buffer.from(header, "base64url").toString()) as { kid: string }
-      const jwk = keys.jwks.keys.find((key) => key.kid === kid)!
+      const jwk = (yield* keys.jwks).keys.find((key) => key.kid === kid)!
       assert.notProperty(jwk, "d")
       assert.strictEqual(kid, yield* Effect.promise(() => jose.calculateJwkThumbprint(jwk)))
       const publicKey = createPublicKey({ key: jwk as never, format: "jwk" })
       assert.isTrue(
         verifySignature(null, Buffer.from(`${header}.${payload}`), publicKey, Buffer.from(signature, "base64url"))
+      )
+    })
+  )
+
+  it.effect("turns_the_key_of_access_tokens_with_an_overlap_and_no_other", () =>
+    Effect.gen(function* () {
+      const keys = yield* makeKeys(secret)
+      const turn = keyTurns["access-token"]!
+      const sign = keys.sign("access-token", { iss: issuer }, { typ: "session+jwt" })
+      const holds = (token: string) =>
+        Effect.map(
+          Effect.result(keys.verify("access-token", token, { typ: "session+jwt", issuer })),
+          (result) => result._tag
+        )
+      const published = Effect.map(keys.jwks, (jwks) => jwks.keys.map((key) => key.kid))
+      const kidOf = (token: string) => jose.decodeProtectedHeader(token).kid
+      yield* TestClock.setTime((turn * 10 + turn / 2) * 1000)
+      const first = yield* sign
+      const calm = yield* published
+      assert.strictEqual(calm.length, signingPurposes.length)
+      assert.include(calm, kidOf(first))
+      // A day before the turn the next key is published, so that whoever caches the list has it in time.
+      yield* TestClock.setTime((turn * 11 - keyOverlap + 60) * 1000)
+      const before = yield* published
+      assert.strictEqual(before.length, signingPurposes.length + 1)
+      const last = yield* sign
+      assert.strictEqual(kidOf(last), kidOf(first))
+      yield* TestClock.setTime((turn * 11 + 60) * 1000)
+      const second = yield* sign
+      assert.notStrictEqual(kidOf(second), kidOf(first))
+      assert.include(before, kidOf(second))
+      assert.strictEqual(yield* holds(last), "Success", "a token of a minute before the turn still holds")
+      yield* TestClock.setTime((turn * 11 + keyOverlap + 60) * 1000)
+      assert.strictEqual(yield* holds(second), "Success")
+      assert.strictEqual(yield* holds(last), "Failure", "the old key has had its time")
+      assert.notInclude(yield* published, kidOf(first))
+      assert.deepStrictEqual(
+        (yield* published).filter((kid) => kid !== kidOf(second)),
+        calm.filter((kid) => kid !== kidOf(first)),
+        "receipts and checkpoints keep theirs"
       )
     })
   )

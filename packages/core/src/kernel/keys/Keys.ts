@@ -16,6 +16,14 @@ import * as jose from "jose"
 export const signingPurposes = ["access-token", "receipt", "checkpoint", "platform-token"] as const
 export type SigningPurpose = (typeof signingPurposes)[number]
 
+/**
+ * Seconds after which a purpose gets a new key. Receipts and checkpoints are verified for years and keep theirs; a token of minutes
+ * needs no old key.
+ */
+export const keyTurns: Partial<Record<SigningPurpose, number>> = { "access-token": 30 * 86_400 }
+/** Seconds before and after a turn in which both keys count and are published: longer than any token or cached list of keys lives. */
+export const keyOverlap = 86_400
+
 /** Characters a deployment's secret must have. */
 export const minimumSecret = 32
 
@@ -55,8 +63,8 @@ export class Keys extends Context.Service<
       token: string,
       options: VerifyOptions
     ) => Effect.Effect<jose.JWTPayload, TokenError>
-    /** Public keys of every purpose (RFC 7517), for whoever verifies without us. */
-    readonly jwks: { readonly keys: ReadonlyArray<jose.JWK> }
+    /** Public keys of every purpose that count now (RFC 7517), for whoever verifies without us. */
+    readonly jwks: Effect.Effect<{ readonly keys: ReadonlyArray<jose.JWK> }>
     /** HMAC-SHA256 with a key of this purpose: for short codes and secrets of which we keep only the code of authentication. */
     readonly mac: (purpose: string, data: string | Uint8Array) => Uint8Array
   }
@@ -81,7 +89,7 @@ interface SigningKey {
   readonly jwk: jose.JWK
 }
 
-const signingKey = (secret: string, purpose: SigningPurpose): SigningKey => {
+const signingKey = (secret: string, purpose: string): SigningKey => {
   const privateKey = createPrivateKey({
     key: Buffer.concat([pkcs8Prefix, derive(secret, `sign:${purpose}`)]),
     format: "der",
@@ -120,14 +128,27 @@ const makeKeys = (secret: Redacted.Redacted<string>): Effect.Effect<Keys["Servic
         message: `The deployment's secret has ${text.length} characters and needs at least ${minimumSecret}. Set MAHALLA_SECRET to random text, as from "openssl rand -base64 48".`
       })
     }
-    const keys = new Map(signingPurposes.map((purpose) => [purpose, signingKey(text, purpose)]))
+    const keys = new Map<string, SigningKey>()
     const macKeys = new Map<string, Buffer>()
-    const keyOf = (purpose: SigningPurpose) => keys.get(purpose)!
+    /** The key in force at a moment, in epoch seconds. Replicas agree without a word: turns are counted from 1970. */
+    const keyAt = (purpose: SigningPurpose, at: number): SigningKey => {
+      const turn = keyTurns[purpose]
+      const name = turn === undefined ? purpose : `${purpose}:${Math.floor(at / turn)}`
+      const known = keys.get(name)
+      const key = known ?? signingKey(text, name)
+      if (known === undefined) keys.set(name, key)
+      return key
+    }
+    const keysAround = (purpose: SigningPurpose, at: number): ReadonlySet<SigningKey> =>
+      new Set([keyAt(purpose, at), keyAt(purpose, at - keyOverlap), keyAt(purpose, at + keyOverlap)])
+    const seconds = Effect.map(Clock.currentTimeMillis, (now) => Math.floor(now / 1000))
     return {
-      jwks: { keys: [...keys.values()].map((key) => key.jwk) },
+      jwks: Effect.map(seconds, (now) => ({
+        keys: signingPurposes.flatMap((purpose) => [...keysAround(purpose, now)].map((key) => key.jwk))
+      })),
       sign: Effect.fnUntraced(function* (purpose, claims, options) {
-        const key = keyOf(purpose)
-        const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+        const now = yield* seconds
+        const key = keyAt(purpose, now)
         const token = new jose.SignJWT(claims)
           .setProtectedHeader({ alg: "EdDSA", typ: options.typ, kid: key.kid })
           .setIssuedAt(now)
@@ -136,15 +157,15 @@ const makeKeys = (secret: Redacted.Redacted<string>): Effect.Effect<Keys["Servic
         return yield* Effect.promise(() => token.sign(key.privateKey))
       }),
       verify: Effect.fnUntraced(function* (purpose, token, options) {
-        const key = keyOf(purpose)
         const now = yield* Clock.currentTimeMillis
         const verified = yield* Effect.tryPromise({
           try: () =>
             jose.jwtVerify(
               token,
               (header) => {
-                if (header.kid !== key.kid) throw new jose.errors.JWKSNoMatchingKey()
-                return key.publicKey
+                for (const key of keysAround(purpose, Math.floor(now / 1000)))
+                  if (header.kid === key.kid) return key.publicKey
+                throw new jose.errors.JWKSNoMatchingKey()
               },
               {
                 algorithms: ["EdDSA"],

@@ -22,6 +22,10 @@ export interface Principal {
   readonly grants: ReadonlyArray<RoleGrant>
   /** The city's roles as they were when the principal was read; the deployment's where absent. */
   readonly roles?: Roles
+  /** The session of the access token; absent for whoever came another way. */
+  readonly sessionId?: string
+  /** An app acts in this principal's name: only rights that are listed here too count. Absent: all of them. */
+  readonly within?: ReadonlyArray<string>
 }
 
 /** The principal of the running request, job or call. */

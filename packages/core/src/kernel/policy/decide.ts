@@ -42,6 +42,10 @@ const gives = (role: Role, grant: RoleGrant, permission: Permission, own: boolea
   lists(role.permissions, permission, own) &&
   (grant.permissions === undefined || lists(grant.permissions, permission, own))
 
+/** Whether the app that acts in the principal's name was let do this; true where no app does. */
+const isWithin = ({ within }: Principal, permission: Permission, own: boolean): boolean =>
+  within === undefined || lists(within, permission, own)
+
 /** Every principal has the role of its kind without being given it. */
 const implied = (principal: Principal): ReadonlyArray<string> =>
   principal.kind === "anonymous"
@@ -55,6 +59,7 @@ export const decide = (roles: Roles, request: PolicyRequest): Decision => {
   if (principal.tenantId !== request.tenantId) return { allowed: false, because: "other-tenant" }
   if (principal.kind === "system") return { allowed: true, because: "system" }
   const own = subject?.ownerId != null && subject.ownerId === principal.id
+  if (!isWithin(principal, permission, own)) return { allowed: false, because: "no-permission" }
   for (const id of implied(principal)) {
     const role = roles.get(id)
     if (role !== undefined && lists(role.permissions, permission, own)) return { allowed: true, because: `role ${id}` }
@@ -82,6 +87,7 @@ export const territoriesOf = (
 ): "all" | ReadonlyArray<string> => {
   if (principal.kind === "system") return "all"
   const found: Array<string> = []
+  if (!isWithin(principal, permission, own)) return found
   for (const grant of principal.grants) {
     if (grant.until !== null && grant.until <= now) continue
     const role = roles.get(grant.role)

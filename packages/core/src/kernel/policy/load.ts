@@ -13,7 +13,8 @@ import { RoleBook } from "./roles.ts"
 /** The platform has closed this city for the time being. */
 export class Suspended extends Data.TaggedError("Suspended")<{ readonly message: string }> {}
 
-interface Found {
+/** What `mahalla.actor_of` answers. */
+export interface Found {
   readonly suspended: boolean
   readonly kind: "person" | "staff" | "app" | "device" | "system" | null
   readonly status: "active" | "blocked" | "erased" | null
@@ -51,16 +52,17 @@ const asker = (app: SqlClient): Ask => {
   return made
 }
 
-/** `principalId` null: a visitor. Fails with `Unauthorized` when there is no such active principal, with `Suspended` in a closed city. */
-export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string | null) {
-  const { app } = yield* Database
+/** From what was read; `principalId` null: a visitor. */
+export const principalFrom = Effect.fnUntraced(function* (
+  tenantId: string,
+  principalId: string | null,
+  found: Found | null
+) {
   const book = yield* RoleBook
-  const known = book.known(tenantId)
-  const found = yield* asker(app)({ tenant: tenantId, principal: principalId, known: known.version })
   if (found === null) return yield* new Unauthorized({ message: "This city is gone. Ask the operator." })
   if (found.suspended)
     return yield* new Suspended({ message: "This city is closed for the time being. Ask whoever runs the platform." })
-  const { roles } = found.roles === null ? known : book.learn(tenantId, found.version, found.roles)
+  const { roles } = found.roles === null ? book.known(tenantId) : book.learn(tenantId, found.version, found.roles)
   if (principalId === null) return { id: null, kind: "anonymous", tenantId, grants: [], roles } satisfies Principal
   if (found.kind === null || found.status !== "active")
     return yield* new Unauthorized({ message: "This account is blocked or gone. Ask the operator." })
@@ -75,4 +77,15 @@ export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, prin
     roles
   }
   return principal
+})
+
+/** `principalId` null: a visitor. Fails with `Unauthorized` when there is no such active principal, with `Suspended` in a closed city. */
+export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string | null) {
+  const { app } = yield* Database
+  const known = (yield* RoleBook).known(tenantId).version
+  return yield* principalFrom(
+    tenantId,
+    principalId,
+    yield* asker(app)({ tenant: tenantId, principal: principalId, known })
+  )
 })

@@ -61,7 +61,9 @@ export const TenantSettings = Schema.Struct({
   /** Origins that browsers may call the API from; `*` is any. */
   corsOrigins: Schema.Array(Origin),
   /** Changes to what may be uploaded, how large and how much. */
-  uploads: Schema.optionalKey(UploadOverrides)
+  uploads: Schema.optionalKey(UploadOverrides),
+  /** Of whom a second factor is demanded. Default `staff`: everybody who has a role; in `dev` `nobody`. */
+  secondFactor: Schema.optionalKey(Schema.Literals(["staff", "nobody"]))
 })
 export type TenantSettings = typeof TenantSettings.Type
 

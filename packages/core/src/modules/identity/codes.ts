@@ -1,67 +1,108 @@
 /** One-time codes by phone: six digits, single use, few tries, a pause between codes that grows. */
-import { randomInt, timingSafeEqual } from "node:crypto"
+import { randomInt } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { TenantTx } from "../../kernel/db/Database.ts"
+import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { newId } from "../../kernel/ids.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import { TooManyRequests } from "../../kernel/limits/gcra.ts"
-import { codeLimits, Registered, SignedIn, SignInRefused } from "./model.ts"
+import { isKnownTo } from "./devices.ts"
+import { Registered } from "./events.ts"
+import { codeLimits, codeRefused } from "./model.ts"
+import { newSalt, sameHash, slowHash } from "./slowHash.ts"
 
-const refused = new SignInRefused({ message: "The code is wrong or too old. Ask for a new one." })
-
-const hashes = Effect.fnUntraced(function* (tenantId: string, phone: string, code: string) {
-  const keys = yield* Keys
-  const hash = (purpose: string, text: string) => Buffer.from(keys.mac(purpose, text)).toString("base64url")
-  return { phone: hash("phone", `${tenantId} ${phone}`), code: hash("sign-in-code", `${tenantId} ${phone} ${code}`) }
-})
-
-/** Makes the phone's next code, or says how long to wait. Known and unknown numbers are treated alike. */
-export const makeCode = Effect.fn("identity.makeCode")(function* (phone: string) {
-  const { sql, tenantId } = yield* TenantTx
-  const now = yield* Clock.currentTimeMillis
-  const code = String(randomInt(0, 1_000_000)).padStart(6, "0")
-  const hash = yield* hashes(tenantId, phone, code)
-  const rows = yield* sql<{ sends: number; sent_at: Date }>`
-    select sends, sent_at from mahalla.sign_in_code where tenant_id = ${tenantId} and phone_hash = ${hash.phone} for update`
-  const last = rows[0]
-  // A day of silence forgives earlier codes.
-  const sends = last === undefined || now - last.sent_at.getTime() > 86_400_000 ? 0 : last.sends
-  const pause = Math.min(codeLimits.pause * 2 ** Math.max(0, sends - 1), 3_600)
-  const wait = last === undefined || sends === 0 ? 0 : Math.ceil((last.sent_at.getTime() + pause * 1000 - now) / 1000)
-  if (wait > 0)
-    return yield* new TooManyRequests({
-      message: `A code was sent a moment ago. Ask for another in ${wait} seconds.`,
-      retryAfter: wait
-    })
-  yield* sql`
-    insert into mahalla.sign_in_code (tenant_id, phone_hash, code_hash, tries, sends, sent_at, expires_at)
-    values (${tenantId}, ${hash.phone}, ${hash.code}, 0, ${sends + 1}, ${new Date(now)}, ${new Date(now + codeLimits.life * 1000)})
-    on conflict (tenant_id, phone_hash) do update
-      set code_hash = excluded.code_hash, tries = 0, sends = excluded.sends, sent_at = excluded.sent_at, expires_at = excluded.expires_at`
-  return { code, expiresAt: now + codeLimits.life * 1000 }
-})
-
-const sameText = (a: string, b: string) => a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+/** What stands for a phone where only the same one must be found again. */
+export const phoneHash = (tenantId: string, phone: string) =>
+  Effect.map(Keys, (keys) => Buffer.from(keys.mac("phone", `${tenantId} ${phone}`)).toString("base64url"))
 
 /**
- * Counts a try against the phone's code and says whether it was right. The count must outlive a refusal, so run it in a transaction of
- * its own and refuse afterwards.
+ * Where the codes of a phone are counted. A device that its owner has used before has a place of its own, so that a stranger who asks for
+ * codes and tries them locks nobody out of their own telephone.
  */
-export const tryCode = Effect.fnUntraced(function* (phone: string, code: string) {
-  const { sql, tenantId } = yield* TenantTx
+const placeOf = Effect.fnUntraced(function* (tenantId: string, phone: string, device: string | undefined) {
+  const known = device !== undefined && (yield* withTenant(tenantId)(isKnownTo(phone, device)))
+  return yield* phoneHash(tenantId, known ? `${phone} ${device}` : phone)
+})
+
+const codeHash = (tenantId: string, phone: string, code: string, salt: string) =>
+  slowHash("sign-in-code", `${tenantId} ${phone} ${code}`, salt)
+
+/**
+ * Makes the phone's next code, or says how long to wait. Known and unknown numbers are treated alike. Opens its own transaction: hashing
+ * takes long, and no connection waits for it.
+ */
+export const makeCode = Effect.fn("identity.makeCode")(function* (tenantId: string, phone: string, device?: string) {
+  const code = String(randomInt(0, 1_000_000)).padStart(6, "0")
+  const salt = newSalt()
+  const hash = yield* codeHash(tenantId, phone, code, salt)
+  const whose = yield* placeOf(tenantId, phone, device)
   const now = yield* Clock.currentTimeMillis
-  const hash = yield* hashes(tenantId, phone, code)
-  const rows = yield* sql<{ code_hash: string; tries: number; expires_at: Date }>`
-    update mahalla.sign_in_code set tries = tries + 1 where tenant_id = ${tenantId} and phone_hash = ${hash.phone}
-    returning code_hash, tries, expires_at`
-  const row = rows[0]
-  const right = sameText(row?.code_hash ?? hash.phone, hash.code)
-  if (row === undefined || !right || row.tries > codeLimits.tries || row.expires_at.getTime() <= now) return false
-  // Single use: of two requests with the same right code one deletes the row, the other finds none.
-  yield* sql`delete from mahalla.sign_in_code where tenant_id = ${tenantId} and phone_hash = ${hash.phone}`
-  return true
+  const expiresAt = now + codeLimits.life * 1000
+  const store = Effect.gen(function* () {
+    const { sql } = yield* TenantTx
+    const rows = yield* sql<{ sends: number; sent_at: Date }>`
+      select sends, sent_at from mahalla.sign_in_code where tenant_id = ${tenantId} and phone_hash = ${whose} for update`
+    const last = rows[0]
+    // A day of silence forgives earlier codes.
+    const sends = last === undefined || now - last.sent_at.getTime() > 86_400_000 ? 0 : last.sends
+    const pause = Math.min(codeLimits.pause * 2 ** Math.max(0, sends - 1), 3_600)
+    const wait = last === undefined || sends === 0 ? 0 : Math.ceil((last.sent_at.getTime() + pause * 1000 - now) / 1000)
+    if (wait > 0)
+      return yield* new TooManyRequests({
+        message: `A code was sent a moment ago. Ask for another in ${wait} seconds.`,
+        retryAfter: wait
+      })
+    yield* sql`
+      insert into mahalla.sign_in_code (tenant_id, phone_hash, code_hash, salt, tries, sends, sent_at, expires_at)
+      values (${tenantId}, ${whose}, ${hash}, ${salt}, 0, ${sends + 1}, ${new Date(now)}, ${new Date(expiresAt)})
+      on conflict (tenant_id, phone_hash) do update
+        set code_hash = excluded.code_hash, salt = excluded.salt, tries = 0, sends = excluded.sends, sent_at = excluded.sent_at,
+            expires_at = excluded.expires_at`
+  })
+  yield* withTenant(tenantId)(store)
+  return { code, expiresAt }
+})
+
+/**
+ * Counts a try against the phone's code and says whether it was right; a right one uses the code up. The count is committed before the
+ * code is looked at, so that a hundred at once get five looks. Where there is no code, as much work is done as where there is one.
+ */
+export const tryCode = Effect.fn("identity.tryCode")(function* (
+  tenantId: string,
+  phone: string,
+  code: string,
+  device?: string
+) {
+  // A code that was asked for without naming the device is among everybody's.
+  const places = [yield* placeOf(tenantId, phone, device), yield* phoneHash(tenantId, phone)]
+  const now = new Date(yield* Clock.currentTimeMillis)
+  // A row without a salt is of an earlier version, whose codes have run out.
+  const [row] = yield* withTenant(tenantId)(
+    Effect.flatMap(
+      TenantTx,
+      ({ sql }) => sql<{ phone_hash: string; code_hash: string; salt: string }>`
+        update mahalla.sign_in_code set tries = tries + 1
+        where tenant_id = ${tenantId} and tries < ${codeLimits.tries} and expires_at > ${now} and salt is not null
+          and phone_hash = (
+            select phone_hash from mahalla.sign_in_code
+            where tenant_id = ${tenantId} and phone_hash = any (${places}::text[]) and expires_at > ${now} and salt is not null
+            order by phone_hash = ${places[0]} desc limit 1)
+        returning phone_hash, code_hash, salt`
+    )
+  )
+  const hash = yield* codeHash(tenantId, phone, code, row?.salt ?? newSalt())
+  if (row === undefined || !sameHash(row.code_hash, hash)) return false
+  // Single use: of several requests with the same right code one deletes the row, the others find none.
+  const used = yield* withTenant(tenantId)(
+    Effect.flatMap(
+      TenantTx,
+      ({ sql }) => sql`
+        delete from mahalla.sign_in_code where tenant_id = ${tenantId} and phone_hash = ${row.phone_hash} and code_hash = ${row.code_hash}
+        returning phone_hash`
+    )
+  )
+  return used.length === 1
 })
 
 /** The person of a phone that has just been proved; made at the first time. */
@@ -77,9 +118,6 @@ export const personOfPhone = Effect.fn("identity.personOfPhone")(function* (phon
     status: string
   }>`select id, status from mahalla.principal where tenant_id = ${tenantId} and phone = ${phone}`
   const person = rows[0]!
-  if (person.status !== "active") return yield* refused
-  yield* appendEvent(SignedIn, { principalId: person.id, by: "code" }, { actorId: person.id })
+  if (person.status !== "active") return yield* codeRefused
   return person.id
 })
-
-export { refused as codeRefused }

@@ -4,7 +4,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
-import { codeLimits, LinkIssued, SignedIn, SignInRefused } from "./model.ts"
+import { LinkIssued } from "./events.ts"
+import { codeLimits, SignInRefused } from "./model.ts"
 
 const hashOf = (token: string) => createHash("sha256").update(token).digest("base64url")
 
@@ -32,6 +33,5 @@ export const useLink = Effect.fn("identity.useLink")(function* (token: string) {
   const row = rows[0]
   if (row === undefined)
     return yield* new SignInRefused({ message: "The link is used or too old. Ask for a new one: mahalla admin-link." })
-  yield* appendEvent(SignedIn, { principalId: row.principal_id, by: "link" }, { actorId: row.principal_id })
   return row.principal_id
 })

@@ -1,7 +1,6 @@
-/** Signing in: what happens, what can go wrong, and the limits. */
+/** Signing in: what can go wrong, and the limits. */
 import * as Data from "effect/Data"
 import * as Schema from "effect/Schema"
-import { defineEvent } from "../../kernel/events/Event.ts"
 
 /** E.164: a plus and 7–15 digits. */
 export const Phone = Schema.String.check(Schema.isPattern(/^\+[1-9]\d{6,14}$/)).annotate({
@@ -9,24 +8,10 @@ export const Phone = Schema.String.check(Schema.isPattern(/^\+[1-9]\d{6,14}$/)).
   description: "E.164, as +998901234567"
 })
 
-export const Registered = defineEvent({
-  id: "identity.registered",
-  payload: Schema.Struct({ principalId: Schema.String, phone: Schema.String }),
-  personal: ["phone"]
-})
-
-export const SignedIn = defineEvent({
-  id: "identity.signed-in",
-  payload: Schema.Struct({ principalId: Schema.String, by: Schema.Literals(["code", "link"]) })
-})
-
-export const LinkIssued = defineEvent({
-  id: "identity.link-issued",
-  payload: Schema.Struct({ principalId: Schema.String })
-})
-
-/** The code or link is wrong, used, or too old; one text for all, so that nothing can be learned from it. */
+/** What was shown is wrong, used, or too old; one text for all, so that nothing can be learned from it. */
 export class SignInRefused extends Data.TaggedError("SignInRefused")<{ readonly message: string }> {}
+
+export const codeRefused = new SignInRefused({ message: "The code is wrong or too old. Ask for a new one." })
 
 export const codeLimits = {
   /** Seconds a code is good for. */
@@ -37,4 +22,25 @@ export const codeLimits = {
   pause: 30,
   /** Seconds a staff link is good for. */
   linkLife: 900
+} as const
+
+const hours = 3_600
+const days = 24 * hours
+
+/** Seconds that sessions last: in all, and without being refreshed. */
+export const sessionLife = {
+  person: { whole: 180 * days, idle: 30 * days },
+  /** Who has a role works a day. */
+  staff: { whole: 12 * hours, idle: 1 * hours },
+  /** Until the second factor is shown. */
+  pending: { whole: 1 * hours, idle: 1 * hours }
+} as const
+
+export const factorLimits = {
+  /** Tries of a second factor at once, and then as many in each window; right ones count too. */
+  tries: 5,
+  /** Seconds. */
+  window: 900,
+  /** Seconds for which a proof of who one is lets one change how one signs in. */
+  proofLife: 900
 } as const

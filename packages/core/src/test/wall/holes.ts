@@ -20,7 +20,15 @@ export const withoutTenant = [
 const openTables: Readonly<Record<string, string>> = { case_type: "SELECT", migration: "SELECT" }
 
 /** Each of them was read by somebody else than its author: bounded to the tenant it is given, or to no rows at all. */
-export const definers = ["actor_of", "ensure_event_partitions", "keep_balances", "principal_of", "search_cases"]
+export const definers = [
+  "actor_of",
+  "ensure_event_partitions",
+  "keep_balances",
+  "principal_of",
+  "search_cases",
+  "session_state",
+  "use_api_key"
+]
 
 /** Keys that span tenants on purpose: addresses are given out once in a deployment; arrival numbers come from a sequence, and only the platform reads them. */
 const sharedKeys = ["tenant_slug_key", "event_outbox_pkey"]

@@ -1,0 +1,93 @@
+/** Signing in by phone in two steps, for our own doors and for other modules' pages: whoever uses these has the same limits. */
+import * as Effect from "effect/Effect"
+import { withTenant } from "../../kernel/db/Database.ts"
+import { newId } from "../../kernel/ids.ts"
+import { senderOf } from "../../kernel/limits/address.ts"
+import { takeFrom } from "../../kernel/limits/gcra.ts"
+import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
+import { makeCode, personOfPhone, phoneHash, tryCode } from "./codes.ts"
+import { codeRefused, SignInRefused } from "./model.ts"
+import { personalChannel } from "./notices.ts"
+import { hasFactor, writeRefusal } from "./signIn.ts"
+import { codeText } from "./texts.ts"
+
+const language = (wanted: string | undefined, spoken: ReadonlyArray<string>) =>
+  spoken.find((one) => one === wanted) ??
+  spoken.find((one) => one.split("-")[0] === wanted?.split("-")[0]) ??
+  spoken[0] ??
+  "en"
+
+export interface ByPhone {
+  readonly tenant: Tenant
+  /** The client's address. */
+  readonly ip: string
+  /** E.164: see `Phone`. */
+  readonly phone: string
+  /** BCP 47, as the person asked for it. */
+  readonly language: string | undefined
+  /** What an earlier sign-in on this device has answered. */
+  readonly device?: string
+}
+
+/** Sends the phone's next code. `TooManyRequests` says how long to wait. */
+export const sendCodeTo = Effect.fn("identity.sendCodeTo")(function* (given: ByPhone) {
+  const { device, ip, phone, tenant } = given
+  const { tenantId } = tenant
+  yield* takeFrom(tenantId, {
+    key: `code:ip:${senderOf(ip)}`,
+    amount: 20,
+    window: 600,
+    message: "Too many codes were asked for from here. Wait a few minutes."
+  })
+  const { code, expiresAt } = yield* makeCode(tenantId, phone, device)
+  const messenger = yield* personalChannel
+  if (messenger === undefined)
+    return yield* Effect.die(new Error("No messenger can carry codes. Add an SMS plugin or outboxMessenger()."))
+  const spoken = language(given.language, tenant.settings.languages)
+  yield* messenger.send({
+    id: yield* newId,
+    tenantId,
+    to: phone,
+    text: codeText(code, tenant.name, spoken),
+    language: spoken,
+    class: "code",
+    expiresAt
+  })
+})
+
+/** What follows a right code, in the transaction that finds or makes its person; `SignInRefused` for a wrong one. */
+export const enterByCode = Effect.fn("identity.enterByCode")(function* <A, E, R>(
+  given: ByPhone & { readonly code: string },
+  enter: (principalId: string) => Effect.Effect<A, E, R>
+) {
+  const { code, device, ip, phone, tenant } = given
+  const { tenantId } = tenant
+  yield* takeFrom(tenantId, {
+    key: `try:ip:${senderOf(ip)}`,
+    amount: 60,
+    window: 600,
+    message: "Too many tries from here. Wait a few minutes."
+  })
+  const refuse = Effect.flatMap(phoneHash(tenantId, phone), (subject) => writeRefusal(tenantId, "code", subject))
+  if (!(yield* tryCode(tenantId, phone, code, device))) {
+    yield* refuse
+    return yield* codeRefused
+  }
+  const person = personOfPhone(phone, language(given.language, tenant.settings.languages))
+  // Outside of the transaction that the refusal rolls back.
+  return yield* withTenant(tenantId)(Effect.flatMap(person, enter)).pipe(
+    Effect.tapError((error) => (error instanceof SignInRefused ? refuse : Effect.void))
+  )
+})
+
+/** The person whose phone the code proves. Whoever has a second factor is refused: a code alone is not who they are. */
+export const personByCode = (given: ByPhone & { readonly code: string }) =>
+  enterByCode(given, (principalId) =>
+    Effect.flatMap(hasFactor(principalId), (has) =>
+      has
+        ? Effect.fail(
+            new SignInRefused({ message: "This account has a second factor. Sign in with it in the city's own app." })
+          )
+        : Effect.succeed(principalId)
+    )
+  )

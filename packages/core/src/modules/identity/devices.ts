@@ -1,0 +1,68 @@
+/** Recognising a device: a random number that the server gives at the first sign-in and the client keeps and shows again. */
+import { randomBytes } from "node:crypto"
+import bowser from "bowser"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { TenantTx } from "../../kernel/db/Database.ts"
+import { newId } from "../../kernel/ids.ts"
+import { Keys } from "../../kernel/keys/Keys.ts"
+
+/** Form of a device's number: 256 random bits. */
+export const devicePattern = /^mdv_[A-Za-z0-9_-]{43}$/
+
+const newDeviceNumber = () => `mdv_${randomBytes(32).toString("base64url")}`
+
+/** Coarse, as "Chrome on Android": enough for its owner to know it by. Null for programs that are no browsers. */
+export const deviceName = (userAgent: string | undefined): string | null => {
+  if (userAgent === undefined || userAgent === "") return null
+  const { browser, os } = bowser.parse(userAgent.slice(0, 512))
+  if (browser.name === undefined || browser.name === "") return null
+  return (os.name === undefined ? browser.name : `${browser.name} on ${os.name}`).slice(0, 60)
+}
+
+export interface Recognised {
+  readonly id: string
+  /** What the client keeps. */
+  readonly number: string
+  /** `first`: the person's very first device, which is no news to them. */
+  readonly familiarity: "known" | "new" | "first"
+}
+
+const hashOf = (keys: Keys["Service"], tenantId: string, number: string) =>
+  Buffer.from(keys.mac("device", `${tenantId} ${number}`)).toString("base64url")
+
+/** Whether somebody of this phone has signed in on the device before. */
+export const isKnownTo = Effect.fnUntraced(function* (phone: string, number: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const hash = hashOf(yield* Keys, tenantId, number)
+  const rows = yield* sql`
+    select from mahalla.principal p join mahalla.sign_in_device d on d.tenant_id = p.tenant_id and d.principal_id = p.id
+    where p.tenant_id = ${tenantId} and p.phone = ${phone} and d.device_hash = ${hash}`
+  return rows.length > 0
+})
+
+/** Finds the device among those the person has used, or adds it. */
+export const recognise = Effect.fn("identity.recognise")(function* (
+  principalId: string,
+  given: string | undefined,
+  userAgent: string | undefined
+) {
+  const { sql, tenantId } = yield* TenantTx
+  const keys = yield* Keys
+  const number = given ?? newDeviceNumber()
+  const hash = hashOf(keys, tenantId, number)
+  const name = deviceName(userAgent)
+  const now = new Date(yield* Clock.currentTimeMillis)
+  const [known] = yield* sql<{ id: string }>`
+    update mahalla.sign_in_device set last_used_at = ${now}, name = coalesce(${name}, name)
+    where tenant_id = ${tenantId} and principal_id = ${principalId} and device_hash = ${hash} returning id`
+  if (known !== undefined) return { id: known.id, number, familiarity: "known" } satisfies Recognised
+  const others = yield* sql`
+    select from mahalla.sign_in_device where tenant_id = ${tenantId} and principal_id = ${principalId} limit 1`
+  const [made] = yield* sql<{ id: string }>`
+    insert into mahalla.sign_in_device (tenant_id, id, principal_id, device_hash, name, first_used_at, last_used_at)
+    values (${tenantId}, ${yield* newId}, ${principalId}, ${hash}, ${name}, ${now}, ${now})
+    on conflict (tenant_id, principal_id, device_hash) do update set last_used_at = excluded.last_used_at
+    returning id`
+  return { id: made!.id, number, familiarity: others.length === 0 ? "first" : "new" } satisfies Recognised
+})
