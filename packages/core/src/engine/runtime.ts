@@ -24,8 +24,8 @@ import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import { makeSignals, Signals } from "../kernel/Signals.ts"
 import { kernelSchedules } from "../kernel/schedules.ts"
-import { PluginError, type Plugin } from "../plugin/definePlugin.ts"
-import { EventBus, Storage, type StorageSettings } from "../ports/index.ts"
+import { PluginError, type Plugin, type PortTag } from "../plugin/definePlugin.ts"
+import { EventBus, Limiter, Storage, type StorageSettings } from "../ports/index.ts"
 import { SharedTransactions } from "../kernel/idempotency/shared.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { layerAuthentication } from "./authenticate.ts"
@@ -185,8 +185,10 @@ export const openCity = (config: CityConfig) =>
       listen: directUrl(platform, storage.settings),
       pooled: storage.settings.pooled
     })
-    if (Context.getOption(ports as Context.Context<EventBus>, EventBus)._tag === "None") {
-      return yield* cityError("Plugin", "No plugin provides EventBus. Add postgres() to the city's plugins.")
+    for (const needed of [EventBus, Limiter] as ReadonlyArray<PortTag>) {
+      if (Context.getOption(ports as Context.Context<unknown>, needed)._tag === "Some") continue
+      const port = needed.key.split("/").at(-1)
+      return yield* cityError("Plugin", `No plugin provides ${port}. Add postgres() to the city's plugins.`)
     }
     const signals = yield* makeSignals
     const caseTypes = yield* Effect.try({

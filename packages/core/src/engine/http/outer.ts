@@ -14,6 +14,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { answerProblems, type Facts, problemResponse, RequestFacts } from "../../kernel/http/Door.ts"
 import { problem } from "../../kernel/http/problems.ts"
+import { rateLimitHeaders, type SeenLimit, SeenLimits } from "../../kernel/limits/headers.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import { checkedBody } from "./body.ts"
 import { mask } from "./mask.ts"
@@ -196,7 +197,10 @@ export const outer = (options: OuterOptions) => {
           Effect.sync(() => inFlight--)
         )
       })
-      const response = yield* answerProblems(id)(guarded)
+      const limits: Array<SeenLimit> = []
+      const response = yield* answerProblems(id)(guarded).pipe(
+        Effect.provideService(SeenLimits, (seen) => void limits.push(seen))
+      )
       const milliseconds = (yield* Clock.currentTimeMillis) - began
       yield* Metric.update(counterOf(request.method, response.status), 1)
       yield* Metric.update(durations, milliseconds / 1000)
@@ -215,6 +219,7 @@ export const outer = (options: OuterOptions) => {
       return HttpServerResponse.setHeaders(response, {
         "x-request-id": id,
         "x-content-type-options": "nosniff",
+        ...rateLimitHeaders(limits),
         ...(response.headers["cache-control"] === undefined ? { "cache-control": "no-store" } : {})
       })
     })
@@ -232,7 +237,7 @@ const corsHeaders = (facts: Facts, origin: string) =>
             "access-control-allow-headers":
               "authorization, content-type, idempotency-key, if-match, last-event-id, tus-resumable, upload-length, upload-offset, upload-metadata, x-request-id",
             "access-control-expose-headers":
-              "etag, location, retry-after, ratelimit, tus-resumable, upload-offset, upload-length, upload-expires, x-request-id",
+              "etag, location, retry-after, ratelimit, ratelimit-policy, tus-resumable, upload-offset, upload-length, upload-expires, x-request-id",
             "access-control-max-age": "600"
           }
         : { vary: "origin" }

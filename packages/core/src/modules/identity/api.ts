@@ -6,6 +6,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { answering, Door, inTenant, RequestInfo } from "../../kernel/http/Door.ts"
@@ -14,6 +15,7 @@ import { AccessTokens } from "../../kernel/http/tokens.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { Id, newId } from "../../kernel/ids.ts"
 import { senderOf } from "../../kernel/limits/address.ts"
+import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
 import { Messengers } from "../../kernel/ports.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
@@ -52,7 +54,7 @@ export const IdentityApi = cityApi("identity")
             language: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(35)))
           }),
           success: Schema.Struct({ expiresIn: Schema.Int }).pipe(HttpApiSchema.status(202))
-        })
+        }).annotate(OpenApi.Transform, limitedRoute)
       )
       .add(
         HttpApiEndpoint.post("signIn", "/auth/session", {
@@ -62,13 +64,13 @@ export const IdentityApi = cityApi("identity")
             language: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(35)))
           }),
           success: Session
-        })
+        }).annotate(OpenApi.Transform, limitedRoute)
       )
       .add(
         HttpApiEndpoint.post("useLink", "/auth/link", {
           payload: Schema.Struct({ token: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{43}$/)) }),
           success: Session
-        })
+        }).annotate(OpenApi.Transform, limitedRoute)
       )
       .add(HttpApiEndpoint.get("me", "/me", { success: Me }))
       .add(
