@@ -17,6 +17,8 @@ import {
   payouts,
   putOffence,
   reports,
+  security,
+  securityAlert,
   trafficReport,
   trafficViolation
 } from "@mahalla/core"
@@ -218,7 +220,13 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       options.detector ?? lightDetector(),
       options.payments ?? lightPayments()
     ],
-    modules: [identity(), payouts(), reports(), notifications({ caseTypes: [trafficReport, trafficViolation] })],
+    modules: [
+      security(),
+      identity(),
+      payouts(),
+      reports(),
+      notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] })
+    ],
     trustedProxies: ["127.0.0.1"],
     logFormat: "silent",
     // Soon enough that a test can wait until all is signed.

@@ -24,6 +24,10 @@ export const senderOf = (ip: string): string => {
 export const networkOf = (ip: string): string =>
   ip.includes(":") ? `${senderOf(ip).split(":").slice(0, 3).join(":")}::/48` : ip
 
+/** The block that an address belongs to, for what its owner may do with many: an IPv4 /24 or an IPv6 /48. */
+export const blockOf = (ip: string): string =>
+  ip.includes(":") ? networkOf(ip) : `${ip.split(".").slice(0, 3).join(".")}.0/24`
+
 /** What one address may begin without an account: so many at once, and as many an hour. */
 const anonymousPerHour = 60
 

@@ -2,6 +2,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import { UploadOverrides } from "../attachments/limits.ts"
+import { CodeOverrides } from "../limits/codeLimits.ts"
 
 const LocalDate = Schema.String.check(
   Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/),
@@ -61,7 +62,9 @@ export const TenantSettings = Schema.Struct({
   /** Origins that browsers may call the API from; `*` is any. */
   corsOrigins: Schema.Array(Origin),
   /** Changes to what may be uploaded, how large and how much. */
-  uploads: Schema.optionalKey(UploadOverrides)
+  uploads: Schema.optionalKey(UploadOverrides),
+  /** Changes to how many one-time codes are sent, to which numbers and for how much money. */
+  codes: Schema.optionalKey(CodeOverrides)
 })
 export type TenantSettings = typeof TenantSettings.Type
 

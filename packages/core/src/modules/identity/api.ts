@@ -19,6 +19,7 @@ import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
 import { Messengers } from "../../kernel/ports.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
+import { codeUsed, guardCode, signInFailed } from "../security/index.ts"
 import { codeRefused, makeCode, personOfPhone, tryCode } from "./codes.ts"
 import { useLink } from "./links.ts"
 import { Phone } from "./model.ts"
@@ -135,13 +136,9 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
         Effect.gen(function* () {
           const { ip, tenant } = yield* RequestInfo
           const { tenantId } = tenant
-          yield* takeFrom(tenantId, {
-            key: `code:ip:${senderOf(ip)}`,
-            amount: 20,
-            window: 600,
-            message: "Too many codes were asked for from here. Wait a few minutes."
-          })
-          const { code, expiresAt } = yield* withTenant(tenantId)(makeCode(payload.phone))
+          const { code, expiresAt } = yield* guardCode({ tenant, ip, phone: payload.phone })(
+            withTenant(tenantId)(makeCode(payload.phone))
+          )
           const messenger = yield* codeChannel
           if (messenger === undefined)
             return yield* Effect.die(new Error("No messenger can carry codes. Add an SMS plugin or outboxMessenger()."))
@@ -170,7 +167,12 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
             window: 600,
             message: "Too many tries from here. Wait a few minutes."
           })
-          if (!(yield* withTenant(tenantId)(tryCode(payload.phone, payload.code)))) return yield* codeRefused
+          const asked = { tenant, ip, phone: payload.phone }
+          if (!(yield* withTenant(tenantId)(tryCode(payload.phone, payload.code)))) {
+            yield* signInFailed(asked)
+            return yield* codeRefused
+          }
+          yield* codeUsed(asked)
           const id = yield* withTenant(tenantId)(
             personOfPhone(payload.phone, language(payload.language, tenant.settings.languages))
           )

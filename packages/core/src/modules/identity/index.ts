@@ -12,6 +12,7 @@ export { issueLink } from "./links.ts"
 export const identity = (): Module =>
   defineModule({
     id: "identity",
+    requires: ["security"],
     events: [Registered, SignedIn, LinkIssued],
     migrations: [readMigration("identity", new URL("./migrations/0001_identity.sql", import.meta.url))],
     api: { definition: IdentityApi, layer: identityApiLayer }
