@@ -81,7 +81,7 @@ describe("alerts", () => {
       )
       return (body.items as ReadonlyArray<{ text: string }>).at(-1)?.text
     })
-    expect(told).toMatch(/^Security alert \w{8}: received\.$/)
+    expect(told).toMatch(/^Security alert [\w-]{9}: received\.$/)
   })
 
   test("are_nobodys_elses_business", async () => {
