@@ -20,6 +20,7 @@ import { JobSignal } from "../kernel/jobs/enqueue.ts"
 import { Issuer, Keys } from "../kernel/keys/Keys.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
+import { makeInside } from "../kernel/outward/address.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import { makeSignals, Signals } from "../kernel/Signals.ts"
@@ -82,6 +83,13 @@ const orderModules = (modules: ReadonlyArray<Module>): ReadonlyArray<Module> => 
   }
   for (const module of modules) visit(module, [])
   return ordered
+}
+
+/** Throws where an address or a network is none. */
+const checkOutward = ({ audit, outwardNetworks = [] }: CityConfig): void => {
+  makeInside(outwardNetworks)
+  const wrong = audit?.webhooks?.find((url) => !URL.canParse(url))
+  if (wrong !== undefined) throw new Error("audit.webhooks: an entry is no address. Write it as https://host/path.")
 }
 
 interface Connections {
@@ -169,6 +177,10 @@ export const openCity = (config: CityConfig) =>
     const plugins = flatten(config.plugins)
     yield* checkPlugins(plugins)
     const modules = yield* Effect.try({ try: () => orderModules(config.modules), catch: (error) => error as CityError })
+    yield* Effect.try({
+      try: () => checkOutward(config),
+      catch: (error) => cityError("Config", (error as Error).message)
+    })
     const secret = yield* deploymentSecret(config)
     const holder = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
 
@@ -246,7 +258,13 @@ export const openCity = (config: CityConfig) =>
           holder,
           audit: {
             checkpointEvery: config.audit?.checkpointEvery ?? 60,
-            checkpointFolder: config.audit?.checkpointFolder ?? join(config.home, "checkpoints")
+            checkpointFolder: config.audit?.checkpointFolder ?? join(config.home, "checkpoints"),
+            delivery: {
+              webhooks: config.audit?.webhooks ?? [],
+              emails: config.audit?.emails ?? [],
+              emailEvery: config.audit?.emailEvery ?? 86_400,
+              outwardNetworks: config.outwardNetworks ?? []
+            }
           },
           jobs: [deadlineJob, ...modules.flatMap((module) => module.jobs)],
           consumers: modules.flatMap((module) => module.consumers),

@@ -11,5 +11,5 @@ export const kernelMigrations: ReadonlyArray<Migration> = [
   kernel("./attachments/migrations/0005_attachment.sql"),
   kernel("./jobs/migrations/0006_job.sql"),
   kernel("./transparency-log/migrations/0007_transparency-log.sql"),
-  kernel("./attachments/migrations/0010_attachment-hash.sql")
+  kernel("./transparency-log/migrations/0010_checkpoint-delivery.sql")
 ]

@@ -47,3 +47,6 @@ create table mahalla.code_spend (
   primary key (tenant_id, day)
 );
 select mahalla.protect('mahalla.code_spend', 'select, insert, update');
+
+-- Who else has sent the same file.
+create index attachment_of_hash on mahalla.attachment (tenant_id, sha256) where role = 'original' and sha256 is not null;
