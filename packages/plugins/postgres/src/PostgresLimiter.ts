@@ -2,7 +2,15 @@
  * The Limiter on a table of the city's own database, exact across replicas: one upsert decides, and a second look is needed only to tell
  * who was refused when to come back. The table is not logged; after a crash everybody begins anew.
  */
-import { checkLimitRequest, HostDatabase, limitAnswer, Limiter, LimiterError, limitSteps } from "@mahalla/core/plugin"
+import {
+  checkLimitRequest,
+  HostDatabase,
+  limitAnswer,
+  Limiter,
+  LimiterError,
+  type LimitRequest,
+  limitSteps
+} from "@mahalla/core/plugin"
 import * as PgPool from "@effect/sql-pg/PgPool"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -42,19 +50,28 @@ export const layerLimiter = (config: LimiterConfig = {}): Layer.Layer<Limiter, S
         applicationName: "mahalla-limiter",
         prepare: !database.pooled
       })
+      const query = (key: string, text: string, values: ReadonlyArray<unknown>) =>
+        Effect.mapError(
+          pool.use((connection) => connection.query(text, values)),
+          failure(key)
+        )
+      const refused = (request: LimitRequest, burst: number) =>
+        Effect.map(query(request.key, look, [request.tenantId, request.key]), ({ rows }) =>
+          limitAnswer(request, Number(rows[0]?.["arrival"] ?? request.now * 1000 + burst), false)
+        )
       return Limiter.of({
-        take: Effect.fn("Limiter.take")(function* (request) {
+        // Asked by every limited request: no generator, and no span beside the request's own.
+        take: (request) => {
           const refusal = checkLimitRequest(request)
-          if (refusal !== undefined) return yield* refusal
+          if (refusal !== undefined) return Effect.fail(refusal)
           const { burst, step } = limitSteps(request)
           const { key, now, tenantId } = request
-          const query = (text: string, values: ReadonlyArray<unknown>) =>
-            pool.use((connection) => connection.query(text, values)).pipe(Effect.mapError(failure(key)))
-          const [taken] = (yield* query(take, [tenantId, key, now * 1000, step, burst])).rows
-          if (taken !== undefined) return limitAnswer(request, Number(taken["arrival"]), true)
-          const [held] = (yield* query(look, [tenantId, key])).rows
-          return limitAnswer(request, Number(held?.["arrival"] ?? now * 1000 + burst), false)
-        })
+          return Effect.flatMap(query(key, take, [tenantId, key, now * 1000, step, burst]), ({ rows }) =>
+            rows[0] === undefined
+              ? refused(request, burst)
+              : Effect.succeed(limitAnswer(request, Number(rows[0]["arrival"]), true))
+          )
+        }
       })
     })
   )

@@ -82,7 +82,9 @@ const email =
     Effect.gen(function* () {
       const messenger = [...(yield* Messengers).values()].find(({ channel }) => channel === "email")
       if (messenger === undefined)
-        return yield* Effect.fail(failed("The city has no plugin for e-mail. Add email({ … }) of @mahalla/email.", true))
+        return yield* Effect.fail(
+          failed("The city has no plugin for e-mail. Add email({ … }) of @mahalla/email.", true)
+        )
       const message = {
         id: yield* newId,
         tenantId: due.tenantId,
