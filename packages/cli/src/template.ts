@@ -1,15 +1,28 @@
 /** The files of a new city. */
 
-const config = (
-  title: string
-) => `import { identity, notifications, payouts, reports, trafficReport, trafficViolation } from "@mahalla/core"
+const config = (title: string) => `import {
+  identity,
+  notifications,
+  payouts,
+  reports,
+  security,
+  securityAlert,
+  trafficReport,
+  trafficViolation
+} from "@mahalla/core"
 import { defaults, defineConfig } from "@mahalla/server"
 import { demo } from "./demo.ts"
 
 /** ${title}. Plugins are what stands behind the doors to the outside; modules are what the city can do. */
 export default defineConfig(({ databaseUrl, s3 }) => ({
   plugins: defaults({ databaseUrl, s3 }),
-  modules: [identity(), payouts(), reports(), notifications({ caseTypes: [trafficReport, trafficViolation] })],
+  modules: [
+    security(),
+    identity(),
+    payouts(),
+    reports(),
+    notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] })
+  ],
   demo
 }))
 `

@@ -24,4 +24,5 @@ export {
   trafficReport,
   trafficViolation
 } from "./modules/reports/index.ts"
+export { raiseAlert, security, securityAlert } from "./modules/security/index.ts"
 export { addTerritory } from "./kernel/tenancy/territories.ts"

@@ -1,5 +1,5 @@
 /** The embedded set of plugins: everything the main job needs, with nothing installed but Node. */
-import type { Plugin } from "@mahalla/core/plugin"
+import { Limiter, type Plugin } from "@mahalla/core/plugin"
 import { ffmpeg } from "@mahalla/ffmpeg"
 import { filesystem } from "@mahalla/filesystem"
 import { outboxMessenger } from "@mahalla/outbox-messenger"
@@ -15,6 +15,8 @@ export interface DefaultsOptions {
   readonly databaseUrl?: string | undefined
   /** Any S3; else files lie in the city's home. */
   readonly s3?: Config<typeof s3> | undefined
+  /** Default: in PostgreSQL. `memoryLimiter({})` counts inside the process, for a city that is one process. */
+  readonly limiter?: Plugin
   readonly ffmpeg?: Config<typeof ffmpeg>
   readonly plates?: Config<typeof plates>
   /** Default: plates. Several as one: `detectors([plates({}), …])`. Copies of media hide what it finds. */
@@ -24,7 +26,10 @@ export interface DefaultsOptions {
 }
 
 export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> => [
-  ...postgres(options.databaseUrl === undefined ? {} : { url: options.databaseUrl }),
+  ...postgres(options.databaseUrl === undefined ? {} : { url: options.databaseUrl }).filter(
+    ({ provides }) => options.limiter === undefined || !provides.includes(Limiter)
+  ),
+  ...(options.limiter === undefined ? [] : [options.limiter]),
   options.s3 === undefined ? filesystem({}) : s3(options.s3),
   ffmpeg(options.ffmpeg ?? {}),
   options.detector ?? plates(options.plates ?? {}),

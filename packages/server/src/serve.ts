@@ -2,6 +2,7 @@
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { City } from "@mahalla/core"
+import { refuseAmbiguous } from "./framing.ts"
 
 export interface ServeOptions {
   /** Default 8080. 0: any free port. */
@@ -46,6 +47,7 @@ export const serve = async (city: City, options: ServeOptions = {}): Promise<Ser
   let busy = 0
   let idle: (() => void) | undefined
   const server = createServer((request, response) => {
+    if (refuseAmbiguous(request, response)) return
     const counted = !(request.url ?? "").includes("/v1/events")
     if (counted) {
       busy++
@@ -61,6 +63,8 @@ export const serve = async (city: City, options: ServeOptions = {}): Promise<Ser
   server.requestTimeout = 0
   server.headersTimeout = 30_000
   server.keepAliveTimeout = 65_000
+  // Longer than anything takes to answer. Whoever sends an upload and then nothing goes on with it later.
+  server.timeout = 600_000
   const port = await listen(server, options.port ?? 8080, options.host, options.nextFree === true ? 50 : 0)
   let closing: Promise<void> | undefined
   const close = async (drain: number) => {

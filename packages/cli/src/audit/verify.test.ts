@@ -93,6 +93,46 @@ describe("the verifier", () => {
     expect(await judge(rebuilt, kept)).toMatchObject({ code: 17, fault: "rewritten", position: 5 })
   })
 
+  it("case_38_names_an_edit_a_cut_tail_another_order_an_insertion_and_a_log_rebuilt_as_a_whole", async () => {
+    const kept = [4, 9].map((size) => checkpoint(size, root(size))).join("")
+    expect(await judge(log(9), kept)).toMatchObject({ code: 0 })
+    const swapped = log(9).with(2, line(4)).with(3, line(3))
+    const inserted = [...log(9).slice(0, 5), line(6, { ...leafOf(6), id: "new" }, hashOf(6)), ...log(9).slice(5)]
+    const cases: ReadonlyArray<readonly [string, ReadonlyArray<string>, number, string, number]> = [
+      ["edited", log(9).with(6, line(7, { ...leafOf(7), payload: { value: 0 } })), 11, "changed-leaf", 7],
+      ["the tail cut off", log(9).slice(0, 6), 14, "cut-tail", 7],
+      ["all cut off", [], 14, "cut-tail", 1],
+      ["another order", swapped, 13, "reordered", 3],
+      ["inserted", inserted, 11, "changed-leaf", 6]
+    ]
+    for (const [name, lines, code, fault, position] of cases)
+      expect([name, await judge(lines, kept)]).toEqual([name, expect.objectContaining({ code, fault, position })])
+
+    // Whoever has the database and the secret writes another past: every hash and every signature in it is right.
+    const other = Array.from({ length: 12 }, (_, index) => ({ ...leafOf(index + 1), payload: { value: "another" } }))
+    const hashes = other.map((leaf) => sha256(Buffer.of(0), Buffer.from(JSON.stringify(leaf))))
+    const rebuilt = other.map((leaf, index) => line(index + 1, leaf, hashes[index]))
+    const top = (from: number, to: number): Buffer => {
+      if (to - from === 1) return hashes[from]!
+      let half = 1
+      while (half * 2 < to - from) half *= 2
+      return sha256(Buffer.of(1), top(from, from + half), top(from + half, to))
+    }
+    const theirs = [4, 9, 12].map((size) => checkpoint(size, top(0, size).toString("base64url"))).join("")
+    expect(await judge(rebuilt, theirs)).toMatchObject({ code: 0, verified: true })
+    expect(await judge(rebuilt, kept)).toMatchObject({ code: 17, fault: "rewritten", position: 1 })
+    expect(await judge(rebuilt, kept + theirs)).toMatchObject({ code: 16, fault: "fork" })
+    expect(await judge(log(9), theirs)).not.toMatchObject({ code: 0 })
+  })
+
+  it("case_38_takes_no_node_of_the_tree_for_an_event", async () => {
+    const node = sha256(Buffer.of(1), hashOf(1), hashOf(2))
+    const [left, right] = [hashOf(1).toString("hex"), hashOf(2).toString("hex")]
+    // Two children passed off as one event, so that a tree of two has the root of a tree of four.
+    const short = [`${JSON.stringify({ position: 1, hash: node.toString("hex"), leaf: { left, right } })}\n`, line(3)]
+    expect(await judge(short, checkpoint(2, root(4)))).toMatchObject({ code: 11, position: 1 })
+  })
+
   it("tells_apart_what_is_missing_moved_changed_emptied_and_no_log_at_all", async () => {
     const kept = checkpoint(9, root(9))
     const cases: ReadonlyArray<readonly [ReadonlyArray<string>, object]> = [

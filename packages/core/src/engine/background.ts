@@ -17,6 +17,7 @@ import { whileLeader } from "../kernel/leases/lease.ts"
 import type { Schedule } from "../kernel/module/defineModule.ts"
 import { Actor, system } from "../kernel/policy/Principal.ts"
 import { Signals } from "../kernel/Signals.ts"
+import { type DeliveryOptions, makeDelivery } from "../kernel/transparency-log/deliver.ts"
 import { makePublisher } from "../kernel/transparency-log/publish.ts"
 import { makeSealer } from "../kernel/transparency-log/seal.ts"
 import { EventBus } from "../ports/EventBus.ts"
@@ -72,6 +73,15 @@ const sealerTurn = (options: AuditOptions) => {
     yield* publish
     // Not on the consumers' signal: whoever takes it takes it from them, and a proof may be a second late.
     if (sealed === 0) yield* Effect.sleep("1 second")
+  })
+}
+
+/** One turn of handing checkpoints out: beside the sealer, for whoever is slow to take one must not keep it waiting. */
+const deliveryTurn = (options: DeliveryOptions) => {
+  const deliver = makeDelivery(options)
+  return Effect.gen(function* () {
+    yield* deliver
+    yield* Effect.sleep("1 second")
   })
 }
 
@@ -143,6 +153,7 @@ const handlerOf = (definition: JobDefinition) => {
 export interface AuditOptions {
   readonly checkpointEvery: number
   readonly checkpointFolder: string
+  readonly delivery: DeliveryOptions
 }
 
 export interface BackgroundOptions {
@@ -167,6 +178,11 @@ export const startBackground = (options: BackgroundOptions) =>
     })
     yield* Effect.forkScoped(whileLeader({ name: "sequencer", holder, seconds: 6 }, sequencerTurn))
     yield* Effect.forkScoped(whileLeader({ name: "sealer", holder, seconds: 15 }, sealerTurn(options.audit)))
+    const { delivery } = options.audit
+    if (delivery.webhooks.length + delivery.emails.length > 0) {
+      // Twenty that do not answer, eight at a time, take 45 seconds.
+      yield* Effect.forkScoped(whileLeader({ name: "delivery", holder, seconds: 120 }, deliveryTurn(delivery)))
+    }
     for (const consumer of options.consumers) {
       yield* Effect.forkScoped(
         whileLeader({ name: `consumer:${consumer.id}`, holder, seconds: 15 }, consumerTurn(consumer))

@@ -53,7 +53,15 @@ export interface CityConfig {
     readonly checkpointEvery?: number
     /** Folder into which they are written; best on another disk, or one that is copied to somebody else. Default `home/checkpoints`. */
     readonly checkpointFolder?: string
+    /** Addresses to which each tenant's newest checkpoint is posted (`application/jose`): a witness, the auditor's server. HTTPS. */
+    readonly webhooks?: ReadonlyArray<string>
+    /** Who gets the newest one by e-mail; needs a plugin for it. */
+    readonly emails?: ReadonlyArray<string>
+    /** Seconds between two e-mails to one person at least. Default 86,400: a day. */
+    readonly emailEvery?: number
   }
+  /** Inside networks (CIDR) to which requests may go that leave the city, as webhooks: otherwise only public addresses are reached. Default: none. */
+  readonly outwardNetworks?: ReadonlyArray<string>
   /** Jobs at once in this process. Default 8. */
   readonly jobConcurrency?: number
   /** Logs on standard error. Default: `json`, and `readable` in `dev`. */

@@ -1,10 +1,10 @@
 /** The client's address when proxies stand between: the last address that no trusted proxy added. */
 import { BlockList, isIP } from "node:net"
 
+const plain = (address: string) => (address.startsWith("::ffff:") ? address.slice(7) : address)
+
 /** Compiles addresses and CIDR blocks; throws on anything else, for it is a mistake of the configuration. */
-export const makeProxyTrust = (
-  trusted: ReadonlyArray<string>
-): ((peer: string, forwardedFor: string | undefined) => string) => {
+export const makeTrusted = (trusted: ReadonlyArray<string>): ((address: string) => boolean) => {
   const list = new BlockList()
   for (const entry of trusted) {
     const [address = "", bits] = entry.split("/")
@@ -14,11 +14,18 @@ export const makeProxyTrust = (
     if (bits === undefined) list.addAddress(address, type)
     else list.addSubnet(address, Number(bits), type)
   }
-  const plain = (address: string) => (address.startsWith("::ffff:") ? address.slice(7) : address)
-  const isTrusted = (address: string) => {
-    const family = isIP(address)
-    return family !== 0 && list.check(address, family === 4 ? "ipv4" : "ipv6")
+  return (address) => {
+    const bare = plain(address)
+    const family = isIP(bare)
+    return family !== 0 && list.check(bare, family === 4 ? "ipv4" : "ipv6")
   }
+}
+
+/** The client behind trusted proxies, from the peer's address and `X-Forwarded-For`. */
+export const makeProxyTrust = (
+  trusted: ReadonlyArray<string>
+): ((peer: string, forwardedFor: string | undefined) => string) => {
+  const isTrusted = makeTrusted(trusted)
   return (peer, forwardedFor) => {
     let client = plain(peer)
     if (trusted.length === 0) return client

@@ -20,14 +20,15 @@ import { JobSignal } from "../kernel/jobs/enqueue.ts"
 import { Issuer, Keys } from "../kernel/keys/Keys.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
+import { makeInside } from "../kernel/outward/address.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { knows, permissionsOf } from "../kernel/policy/permissions.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import { makeRoleBook, RoleBook } from "../kernel/policy/roles.ts"
 import { makeSignals, Signals } from "../kernel/Signals.ts"
 import { kernelSchedules } from "../kernel/schedules.ts"
-import { PluginError, type Plugin } from "../plugin/definePlugin.ts"
-import { EventBus, Storage, type StorageSettings } from "../ports/index.ts"
+import { PluginError, type Plugin, type PortTag } from "../plugin/definePlugin.ts"
+import { EventBus, Limiter, Storage, type StorageSettings } from "../ports/index.ts"
 import { SharedTransactions } from "../kernel/idempotency/shared.ts"
 import { StaffNeedsSecondFactor } from "../kernel/http/secondFactor.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
@@ -85,6 +86,13 @@ const orderModules = (modules: ReadonlyArray<Module>): ReadonlyArray<Module> => 
   }
   for (const module of modules) visit(module, [])
   return ordered
+}
+
+/** Throws where an address or a network is none. */
+const checkOutward = ({ audit, outwardNetworks = [] }: CityConfig): void => {
+  makeInside(outwardNetworks)
+  const wrong = audit?.webhooks?.find((url) => !URL.canParse(url))
+  if (wrong !== undefined) throw new Error("audit.webhooks: an entry is no address. Write it as https://host/path.")
 }
 
 interface Connections {
@@ -172,6 +180,10 @@ export const openCity = (config: CityConfig) =>
     const plugins = flatten(config.plugins)
     yield* checkPlugins(plugins)
     const modules = yield* Effect.try({ try: () => orderModules(config.modules), catch: (error) => error as CityError })
+    yield* Effect.try({
+      try: () => checkOutward(config),
+      catch: (error) => cityError("Config", (error as Error).message)
+    })
     const secret = yield* deploymentSecret(config)
     const holder = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
 
@@ -188,8 +200,10 @@ export const openCity = (config: CityConfig) =>
       listen: directUrl(platform, storage.settings),
       pooled: storage.settings.pooled
     })
-    if (Context.getOption(ports as Context.Context<EventBus>, EventBus)._tag === "None") {
-      return yield* cityError("Plugin", "No plugin provides EventBus. Add postgres() to the city's plugins.")
+    for (const needed of [EventBus, Limiter] as ReadonlyArray<PortTag>) {
+      if (Context.getOption(ports as Context.Context<unknown>, needed)._tag === "Some") continue
+      const port = needed.key.split("/").at(-1)
+      return yield* cityError("Plugin", `No plugin provides ${port}. Add postgres() to the city's plugins.`)
     }
     const signals = yield* makeSignals
     const caseTypes = yield* Effect.try({
@@ -261,7 +275,13 @@ export const openCity = (config: CityConfig) =>
           holder,
           audit: {
             checkpointEvery: config.audit?.checkpointEvery ?? 60,
-            checkpointFolder: config.audit?.checkpointFolder ?? join(config.home, "checkpoints")
+            checkpointFolder: config.audit?.checkpointFolder ?? join(config.home, "checkpoints"),
+            delivery: {
+              webhooks: config.audit?.webhooks ?? [],
+              emails: config.audit?.emails ?? [],
+              emailEvery: config.audit?.emailEvery ?? 86_400,
+              outwardNetworks: config.outwardNetworks ?? []
+            }
           },
           jobs: [deadlineJob, ...modules.flatMap((module) => module.jobs)],
           consumers: modules.flatMap((module) => module.consumers),

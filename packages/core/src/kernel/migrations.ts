@@ -11,5 +11,6 @@ export const kernelMigrations: ReadonlyArray<Migration> = [
   kernel("./attachments/migrations/0005_attachment.sql"),
   kernel("./jobs/migrations/0006_job.sql"),
   kernel("./transparency-log/migrations/0007_transparency-log.sql"),
-  kernel("./policy/migrations/0008_policy.breaking.sql")
+  kernel("./policy/migrations/0008_policy.breaking.sql"),
+  kernel("./transparency-log/migrations/0010_checkpoint-delivery.sql")
 ]

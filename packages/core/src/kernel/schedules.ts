@@ -26,7 +26,8 @@ export const kernelSchedules: ReadonlyArray<Schedule> = [
     run: withPlatform(
       Effect.flatMap(
         PlatformTx,
-        ({ sql }) => sql`delete from mahalla.rate_limit where arrival < (extract(epoch from now()) - 86400) * 1000`
+        // Budgets that are whole again; an hour, for clocks of other servers.
+        ({ sql }) => sql`delete from mahalla.rate_limit where arrival < (extract(epoch from now()) - 3600) * 1000000`
       )
     )
   }

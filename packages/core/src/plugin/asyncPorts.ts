@@ -133,6 +133,7 @@ export const bridges: { readonly [Name in PortName]: Bridge<(typeof Ports)[Name]
     members: { publish: call(2), subscribe: subscribe(1) },
     error: Ports.EventBusError
   },
+  Limiter: { tag: Ports.Limiter, members: { take: call(1) }, error: Ports.LimiterError },
   Messenger: {
     tag: Ports.Messenger,
     members: { channel: plain, send: call(1), receipts: stream, outbox: call(1) },

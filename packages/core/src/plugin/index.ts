@@ -22,4 +22,5 @@ export {
   type AsyncPort
 } from "./definePluginAsync.ts"
 export { detectors } from "./detectors.ts"
+export { memoryLimiter, layerMemoryLimiter } from "./memoryLimiter.ts"
 export { Host, HostDatabase, type HostServices } from "./Host.ts"

@@ -18,6 +18,7 @@ import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import { Actor, anonymous, type Principal } from "../kernel/policy/Principal.ts"
 import { Host } from "../plugin/Host.ts"
+import { layerMemoryLimiter } from "../plugin/memoryLimiter.ts"
 import type { BlobStore } from "../ports/BlobStore.ts"
 import { testKernel } from "../testing/kernel.ts"
 
@@ -62,6 +63,7 @@ export const uploadKernel = (postgresUrl: string, blobs: Layer.Layer<BlobStore> 
         testKernel({ postgresUrl, maxConnections: 16 }),
         blobs,
         testKeys,
+        layerMemoryLimiter,
         Layer.succeed(Policy, {
           roles: rolesOf([...presetRoles, anonymousMaySend], [])
         })

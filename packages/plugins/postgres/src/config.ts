@@ -37,3 +37,11 @@ export const QueueConfig = Schema.Struct({
 })
 
 export type QueueConfig = typeof QueueConfig.Type
+
+/** Every key is optional. */
+export const LimiterConfig = Schema.Struct({
+  /** Connections of its own; few are enough, for an answer takes less than a millisecond. 1–100, default 2. */
+  maxConnections: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })))
+})
+
+export type LimiterConfig = typeof LimiterConfig.Type

@@ -1,12 +1,13 @@
 /**
- * Storage, Queue and EventBus on PostgreSQL: one that starts by itself, or yours. They are three plugins, since the queue and the bus
- * need the database that the engine has migrated, and the storage is what it migrates.
+ * Storage, Queue, EventBus and Limiter on PostgreSQL: one that starts by itself, or yours. They are four plugins, since the others need
+ * the database that the engine has migrated, and the storage is what it migrates.
  */
-import { apiVersion, definePlugin, type Plugin, EventBus, Queue, Storage } from "@mahalla/core/plugin"
+import { apiVersion, definePlugin, type Plugin, EventBus, Limiter, Queue, Storage } from "@mahalla/core/plugin"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { QueueConfig, StorageConfig } from "./config.ts"
+import { LimiterConfig, QueueConfig, StorageConfig } from "./config.ts"
 import { layerEventBus } from "./PostgresEventBus.ts"
+import { layerLimiter } from "./PostgresLimiter.ts"
 import { layerQueue } from "./PostgresQueue.ts"
 import { layerStorage } from "./PostgresStorage.ts"
 
@@ -47,12 +48,22 @@ export const postgresQueue = definePlugin({
   layer: layerQueue
 })
 
-export { launchPostgres, type LaunchedPostgres, type LaunchOptions } from "./launcher/index.ts"
-export { QueueConfig, StorageConfig } from "./config.ts"
+/** How often something may be done, counted in the database. */
+export const postgresLimiter = definePlugin({
+  id: "@mahalla/postgres-limiter",
+  apiVersion,
+  config: LimiterConfig,
+  provides: [Limiter],
+  layer: layerLimiter
+})
 
-/** All three on one database, which is what a city wants. */
+export { launchPostgres, type LaunchedPostgres, type LaunchOptions } from "./launcher/index.ts"
+export { LimiterConfig, QueueConfig, StorageConfig } from "./config.ts"
+
+/** All four on one database, which is what a city wants. */
 export const postgres = (config: (typeof StorageConfig)["Encoded"] = {}): ReadonlyArray<Plugin> => [
   postgresStorage(config),
   postgresQueue({}),
-  postgresEventBus({})
+  postgresEventBus({}),
+  postgresLimiter({})
 ]

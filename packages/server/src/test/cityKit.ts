@@ -17,10 +17,21 @@ import {
   payouts,
   putOffence,
   reports,
+  security,
+  securityAlert,
   trafficReport,
   trafficViolation
 } from "@mahalla/core"
-import { apiVersion, definePlugin, Detector, Encoder, Payments, type Plugin, Queue } from "@mahalla/core/plugin"
+import {
+  apiVersion,
+  definePlugin,
+  Detector,
+  Encoder,
+  Limiter,
+  Payments,
+  type Plugin,
+  Queue
+} from "@mahalla/core/plugin"
 import { freshDatabase, memoryEncoder, memoryPayments, pretendedMedium } from "@mahalla/core/testing"
 import { filesystem } from "@mahalla/filesystem"
 import { outboxMessenger } from "@mahalla/outbox-messenger"
@@ -118,6 +129,8 @@ export interface CityKitOptions {
   readonly blobs?: Plugin
   /** Changes the queue's plugin. */
   readonly queue?: (plugin: Plugin) => Plugin
+  /** Changes the limiter's plugin. */
+  readonly limiter?: (plugin: Plugin) => Plugin
   readonly config?: Partial<CityConfig>
 }
 
@@ -202,7 +215,11 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
     secret: "a secret for the tests of the city, not for use",
     plugins: [
       postgres({ url: Redacted.value(database.owner), maxConnections: 16 }).map((plugin) =>
-        plugin.provides.includes(Queue) ? (options.queue?.(plugin) ?? plugin) : plugin
+        plugin.provides.includes(Queue)
+          ? (options.queue?.(plugin) ?? plugin)
+          : plugin.provides.includes(Limiter)
+            ? (options.limiter?.(plugin) ?? plugin)
+            : plugin
       ),
       options.blobs ?? filesystem({}),
       outboxMessenger({}),
@@ -210,7 +227,13 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       options.detector ?? lightDetector(),
       options.payments ?? lightPayments()
     ],
-    modules: [identity(), payouts(), reports(), notifications({ caseTypes: [trafficReport, trafficViolation] })],
+    modules: [
+      security(),
+      identity(),
+      payouts(),
+      reports(),
+      notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] })
+    ],
     trustedProxies: ["127.0.0.1"],
     logFormat: "silent",
     // Soon enough that a test can wait until all is signed.

@@ -15,7 +15,7 @@ import { Keys } from "../../kernel/keys/Keys.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import type { CityConfig } from "../config.ts"
 import { version } from "../version.ts"
-import { makeProxyTrust } from "../ip.ts"
+import { makeProxyTrust, makeTrusted } from "../ip.ts"
 import type { CityRuntime } from "../runtime.ts"
 import { attachmentsHandlers } from "./attachmentsHandlers.ts"
 import { AttachmentsApi } from "./attachmentsApi.ts"
@@ -31,6 +31,7 @@ import { makeDocument } from "./openapi.ts"
 import { OpsApi } from "./opsApi.ts"
 import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
 import { outer, type RouteEntry } from "./outer.ts"
+import { page } from "./securityHeaders.ts"
 import { signInPage } from "./signInPage.ts"
 import { PlatformApi } from "./platformApi.ts"
 import { platformHandlers, platformSessionHandlers } from "./platformHandlers.ts"
@@ -105,8 +106,8 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     healthRoutes(runtime),
     PrometheusMetrics.layerHttp({ path: "/metrics" }),
     HttpRouter.add("GET", "/openapi.json", HttpServerResponse.text(text, { contentType: "application/json" })),
-    HttpRouter.add("GET", "/docs", HttpServerResponse.html(docsPage(document))),
-    HttpRouter.add("GET", "/sign-in", HttpServerResponse.html(signInPage)),
+    HttpRouter.add("GET", "/docs", page(docsPage(document))),
+    HttpRouter.add("GET", "/sign-in", page(signInPage)),
     HttpRouter.add(
       "GET",
       "/.well-known/jwks.json",
@@ -143,6 +144,8 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
   const wrap = outer({
     routes: [...pathsOf(document), ...extra],
     clientAddress: makeProxyTrust(config.trustedProxies ?? []),
+    isTrusted: makeTrusted(config.trustedProxies ?? []),
+    https: config.publicUrl?.startsWith("https:") === true,
     maxBodySize: config.maxBodySize ?? 1_048_576,
     maxInFlight: config.maxInFlight ?? 512,
     basePath: (config.basePath ?? "").replace(/\/$/, "")

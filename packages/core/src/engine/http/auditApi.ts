@@ -3,7 +3,9 @@ import * as Schema from "effect/Schema"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { cityApi } from "../../kernel/http/cityApi.ts"
+import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
 import { page, PageQuery, Timestamp } from "./schemas.ts"
@@ -83,7 +85,7 @@ export const AuditApi = cityApi("audit")
             from: Schema.optionalKey(Count(1))
           },
           success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "application/x-ndjson" }))
-        })
+        }).annotate(OpenApi.Transform, limitedRoute)
       )
       .middleware(Door)
   )

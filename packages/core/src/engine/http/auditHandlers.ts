@@ -7,6 +7,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { InvalidInput, NotFound } from "../../kernel/cases/model.ts"
 import { type Database, TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { answering, inTenant } from "../../kernel/http/Door.ts"
+import { limitReads } from "../../kernel/limits/address.ts"
 import { demandEverywhere } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { jcs } from "../../kernel/transparency-log/leaf.ts"
@@ -163,6 +164,7 @@ export const auditHandlers = HttpApiBuilder.group(AuditApi, "audit", (handlers) 
       answering(
         Effect.gen(function* () {
           yield* demandEverywhere("audit.read")
+          yield* limitReads("export")
           return (yield* exportFrom(query.from ?? 1)) as never
         })
       )

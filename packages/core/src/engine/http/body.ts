@@ -56,6 +56,18 @@ export const checkJson = (bytes: Uint8Array): ProblemAnswer | { readonly text: s
 const isJson = (contentType: string | undefined) =>
   contentType !== undefined && /^application\/(?:[a-z.+-]+\+)?json\b/i.test(contentType)
 
+/** Seconds in which a body must have arrived: who sends it slower keeps a place that others need. */
+const bodySeconds = 30
+
+const late = problem(
+  408,
+  "body-too-slow",
+  `The body did not arrive within ${bodySeconds} seconds. Send it again in one go.`,
+  {},
+  // What is still to come of it is not read.
+  { connection: "close" }
+)
+
 /** Replaces the request by one whose body has been read and checked; other bodies pass untouched. */
 export const checkedBody = (request: HttpServerRequest): Effect.Effect<HttpServerRequest | ProblemAnswer> => {
   if (request.method === "GET" || request.method === "HEAD" || !isJson(request.headers["content-type"]))
@@ -69,6 +81,7 @@ export const checkedBody = (request: HttpServerRequest): Effect.Effect<HttpServe
         json: { value: Effect.succeed(checked.value) }
       }) as HttpServerRequest
     }),
+    Effect.timeoutOrElse({ duration: bodySeconds * 1_000, orElse: () => Effect.succeed(late) }),
     Effect.catchCause(() =>
       Effect.succeed(problem(413, "too-large", "The body is larger than this address takes, or it broke off."))
     )

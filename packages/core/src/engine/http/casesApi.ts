@@ -3,7 +3,9 @@ import * as Schema from "effect/Schema"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { cityApi } from "../../kernel/http/cityApi.ts"
+import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
 import { CaseView, Json, page, PageQuery, PlaceSchema } from "./schemas.ts"
@@ -56,19 +58,24 @@ export const CasesApi = cityApi("cases")
   )
   .add(
     HttpApiGroup.make("cases")
-      .add(HttpApiEndpoint.get("listCases", "/cases", { query: ListQuery, success: page(CaseView) }))
+      .add(
+        HttpApiEndpoint.get("listCases", "/cases", { query: ListQuery, success: page(CaseView) }).annotate(
+          OpenApi.Transform,
+          limitedRoute
+        )
+      )
       .add(
         HttpApiEndpoint.get("exportCases", "/cases.csv", {
           query: ListQuery,
           success: Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/csv" }))
-        })
+        }).annotate(OpenApi.Transform, limitedRoute)
       )
       .add(
         HttpApiEndpoint.post("createCase", "/cases/:type", {
           params: TypeParam,
           payload: NewCase,
           success: CaseView.pipe(HttpApiSchema.status(201))
-        })
+        }).annotate(OpenApi.Transform, limitedRoute)
       )
       .add(HttpApiEndpoint.get("getCase", "/cases/:type/:id", { params: CaseParams, success: CaseView }))
       .add(

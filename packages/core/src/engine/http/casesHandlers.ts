@@ -14,7 +14,7 @@ import { possibleTransitions, transitionCase } from "../../kernel/cases/transiti
 import { audienceOf, demandVisible, viewOf } from "../../kernel/cases/view.ts"
 import { answering, inTenant } from "../../kernel/http/Door.ts"
 import { once, onceShared } from "../../kernel/http/once.ts"
-import { limitAnonymous } from "../../kernel/limits/address.ts"
+import { limitAnonymous, limitReads } from "../../kernel/limits/address.ts"
 import { CasesApi } from "./casesApi.ts"
 import { csvOf } from "./csv.ts"
 import { commaList, isMoment } from "./schemas.ts"
@@ -156,18 +156,23 @@ export const casesHandlers = HttpApiBuilder.group(CasesApi, "cases", (handlers) 
         })
       ).pipe(Effect.map(caseAnswer))
     )
-    .handle("listCases", ({ query }) =>
-      inTenant(
+    .handle("listCases", ({ query }) => {
+      const list = inTenant(
         Effect.gen(function* () {
           const found = yield* listCases(yield* filterOf(query), query)
           const items = yield* Effect.forEach(found.items, viewOfListed)
           return { items, ...(found.cursor === undefined ? {} : { cursor: found.cursor }) } as Erased
         })
       )
-    )
+      return query.q === undefined ? list : Effect.andThen(answering(limitReads("search")), list)
+    })
     .handle("exportCases", ({ query }) =>
       // Not in a transaction: the stream is read long after this one would have ended.
-      answering(Effect.map(Effect.flatMap(filterOf(query), csvOf), (response) => response as never))
+      answering(
+        Effect.andThen(limitReads("export"), Effect.flatMap(filterOf(query), csvOf)).pipe(
+          Effect.map((response) => response as never)
+        )
+      )
     )
 )
 

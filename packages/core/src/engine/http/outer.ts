@@ -14,9 +14,12 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { answerProblems, type Facts, problemResponse, RequestFacts } from "../../kernel/http/Door.ts"
 import { problem } from "../../kernel/http/problems.ts"
+import { rateLimitHeaders, type SeenLimit, SeenLimits } from "../../kernel/limits/headers.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import { checkedBody } from "./body.ts"
+import { crossSiteProblem } from "./crossSite.ts"
 import { mask } from "./mask.ts"
+import { securityHeaders } from "./securityHeaders.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
 /** The address of the peer when the request does not carry it itself, as with `city.fetch`. */
@@ -45,6 +48,10 @@ const methodsOf = (routes: ReadonlyArray<RouteEntry>) => {
 export interface OuterOptions {
   readonly routes: ReadonlyArray<RouteEntry>
   readonly clientAddress: (peer: string, forwardedFor: string | undefined) => string
+  /** Whether an address is a proxy's whose `X-Forwarded-Proto` is believed. */
+  readonly isTrusted: (address: string) => boolean
+  /** Whether the city's public address is one of HTTPS. */
+  readonly https: boolean
   readonly maxBodySize: number
   readonly maxInFlight: number
   /** Where the city stands in its host, as `/city`; empty at the root. */
@@ -140,12 +147,13 @@ export const outer = (options: OuterOptions) => {
 
       const answer = Effect.gen(function* () {
         const origin = request.headers["origin"]
-        const cors = origin === undefined ? {} : yield* corsHeaders(facts, origin)
+        const allowed = yield* originsOf(facts, request.headers)
+        const cors = corsHeaders(origin, allowed)
         if (request.method === "OPTIONS" && request.headers["access-control-request-method"] !== undefined) {
           return HttpServerResponse.empty({ status: 204, headers: cors })
         }
-        const misspelt = addressProblem(url)
-        if (misspelt !== undefined) return problemResponse(misspelt, id)
+        const refused = addressProblem(url) ?? crossSiteProblem(request.method, request.headers, allowed)
+        if (refused !== undefined) return HttpServerResponse.setHeaders(problemResponse(refused, id), cors)
         const moved = url === request.url ? request : request.modify({ url })
         const checked = path.startsWith("/v1/uploads")
           ? moved
@@ -196,7 +204,10 @@ export const outer = (options: OuterOptions) => {
           Effect.sync(() => inFlight--)
         )
       })
-      const response = yield* answerProblems(id)(guarded)
+      const limits: Array<SeenLimit> = []
+      const response = yield* answerProblems(id)(guarded).pipe(
+        Effect.provideService(SeenLimits, (seen) => void limits.push(seen))
+      )
       const milliseconds = (yield* Clock.currentTimeMillis) - began
       yield* Metric.update(counterOf(request.method, response.status), 1)
       yield* Metric.update(durations, milliseconds / 1000)
@@ -214,28 +225,36 @@ export const outer = (options: OuterOptions) => {
       }
       return HttpServerResponse.setHeaders(response, {
         "x-request-id": id,
-        "x-content-type-options": "nosniff",
+        ...securityHeaders(
+          response.headers,
+          options.https || (request.headers["x-forwarded-proto"] === "https" && options.isTrusted(peer))
+        ),
+        ...rateLimitHeaders(limits),
         ...(response.headers["cache-control"] === undefined ? { "cache-control": "no-store" } : {})
       })
     })
 }
 
-/** Origins are the tenant's to allow; an unknown tenant allows none. */
-const corsHeaders = (facts: Facts, origin: string) =>
-  tenantOfRequest(facts).pipe(
-    Effect.map((tenant): Record<string, string> =>
-      tenant.settings.corsOrigins.includes(origin) || tenant.settings.corsOrigins.includes("*")
-        ? {
-            "access-control-allow-origin": origin,
-            vary: "origin",
-            "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS",
-            "access-control-allow-headers":
-              "authorization, content-type, idempotency-key, if-match, last-event-id, tus-resumable, upload-length, upload-offset, upload-metadata, x-request-id",
-            "access-control-expose-headers":
-              "etag, location, retry-after, ratelimit, tus-resumable, upload-offset, upload-length, upload-expires, x-request-id",
-            "access-control-max-age": "600"
-          }
-        : { vary: "origin" }
-    ),
-    Effect.catch(() => Effect.succeed<Record<string, string>>({}))
-  )
+/** Origins are the tenant's to allow; an unknown tenant allows none. Nobody else asks for it: that saves looking for the tenant. */
+const originsOf = (facts: Facts, headers: Readonly<Record<string, string | undefined>>) =>
+  headers["origin"] === undefined
+    ? Effect.succeed([])
+    : tenantOfRequest(facts).pipe(
+        Effect.map((tenant) => tenant.settings.corsOrigins),
+        Effect.catch(() => Effect.succeed<ReadonlyArray<string>>([]))
+      )
+
+/** Never with credentials: a browser sends no cookie of ours to the API of another origin. */
+const corsHeaders = (origin: string | undefined, allowed: ReadonlyArray<string>): Readonly<Record<string, string>> =>
+  origin === undefined || !(allowed.includes(origin) || allowed.includes("*"))
+    ? { vary: "origin" }
+    : {
+        "access-control-allow-origin": origin,
+        vary: "origin",
+        "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS",
+        "access-control-allow-headers":
+          "authorization, content-type, idempotency-key, if-match, last-event-id, tus-resumable, upload-length, upload-offset, upload-metadata, x-request-id",
+        "access-control-expose-headers":
+          "etag, location, retry-after, ratelimit, ratelimit-policy, tus-resumable, upload-offset, upload-length, upload-expires, x-request-id",
+        "access-control-max-age": "600"
+      }

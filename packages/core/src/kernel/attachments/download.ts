@@ -56,7 +56,7 @@ export const downloadOf = (
       "content-disposition":
         attachment.name === null ? disposition : `${disposition}; filename*=UTF-8''${extended(attachment.name)}`,
       "x-content-type-options": "nosniff",
-      "content-security-policy": "sandbox; default-src 'none'",
+      "content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
       ...(range === undefined ? {} : { "content-range": `bytes ${start}-${end}/${size}` })
     },
     stream

@@ -22,6 +22,7 @@ import {
 } from "../../test/tusClient.ts"
 import { type Break, brittleLine, fileOf, sha256, uploadKernel } from "../../test/uploads.ts"
 import type { BlobStore } from "../../ports/BlobStore.ts"
+import type { Limiter } from "../../ports/Limiter.ts"
 import type { Database } from "../db/Database.ts"
 import type { Keys } from "../keys/Keys.ts"
 import type { Policy } from "../policy/Policy.ts"
@@ -164,7 +165,7 @@ layer(uploadKernel(inject("postgresUrl")), { excludeTestServices: true })("resum
       const { endpoint, headers, person, tenantId } = yield* someone
       const url = placeOf(endpoint, yield* begin(endpoint, headers, 5000))
       yield* patch(url, headers, 0, fileOf("mp4", 1000))
-      const context = yield* Effect.context<BlobStore | Database | Keys | Policy>()
+      const context = yield* Effect.context<BlobStore | Database | Keys | Limiter | Policy>()
       const store = new TusStore(
         (effect) => Effect.runPromiseWith(Context.add(context, Actor, person))(effect),
         new Blob([new Uint8Array(fileOf("mp4", 4000))]).stream().getReader()

@@ -11,6 +11,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { BlobStore } from "../../ports/BlobStore.ts"
+import type { Limiter } from "../../ports/Limiter.ts"
 import { type Database, withTenant } from "../db/Database.ts"
 import { RequestFacts } from "../http/Door.ts"
 import { problem, type ProblemAnswer, problemOf } from "../http/problems.ts"
@@ -24,7 +25,7 @@ import { findUpload, newToken, parseToken, refuse } from "./uploads.ts"
 
 const version = "1.0.0"
 
-type Services = Actor | Database | BlobStore | Keys | Policy
+type Services = Actor | Database | BlobStore | Keys | Limiter | Policy
 
 /** Titles for what RFC 9457 readers see; the library's own texts become the detail. */
 const kinds: Readonly<Record<number, string>> = {

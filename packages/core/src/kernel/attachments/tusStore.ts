@@ -37,6 +37,7 @@ type Needs =
   | Effect.Services<ReturnType<typeof settled>>
   | Effect.Services<ReturnType<typeof taken>>
   | Effect.Services<ReturnType<typeof beginUpload>>
+  | Effect.Services<ReturnType<typeof limitAnonymous>>
   | Effect.Services<ReturnType<typeof endUpload>>
 
 export type Run = <A, E>(effect: Effect.Effect<A, E, Needs>) => Promise<A>

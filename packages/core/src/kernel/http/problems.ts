@@ -32,6 +32,7 @@ const titles: Readonly<Record<number, string>> = {
   403: "Not allowed",
   404: "Not found",
   405: "Method not allowed",
+  408: "Too slow",
   409: "Conflict",
   410: "Gone",
   412: "Changed in between",
@@ -41,6 +42,7 @@ const titles: Readonly<Record<number, string>> = {
   416: "Range not satisfiable",
   422: "Cannot be processed",
   429: "Too many requests",
+  431: "Headers too large",
   500: "Internal error",
   501: "Not available here",
   503: "Try again later"

@@ -18,6 +18,16 @@ export const senderOf = (ip: string): string => {
     .join(":")}::/64`
 }
 
+/**
+ * The network of a sender, where one may have many: an IPv4 address alone, or the /48 that a provider gives to one site (RFC 6177).
+ */
+export const networkOf = (ip: string): string =>
+  ip.includes(":") ? `${senderOf(ip).split(":").slice(0, 3).join(":")}::/48` : ip
+
+/** The block that an address belongs to, for what its owner may do with many: an IPv4 /24 or an IPv6 /48. */
+export const blockOf = (ip: string): string =>
+  ip.includes(":") ? networkOf(ip) : `${ip.split(".").slice(0, 3).join(".")}.0/24`
+
 /** What one address may begin without an account: so many at once, and as many an hour. */
 const anonymousPerHour = 60
 
@@ -32,4 +42,19 @@ export const limitAnonymous = Effect.fnUntraced(function* (what: "case" | "uploa
     window: 3_600,
     message: "Too much was sent from here without an account. Sign in, or wait a while."
   })
+})
+
+/** Work that costs much more than it takes to ask for it, by whoever asks: so many, in so many seconds. */
+const dearReads = {
+  search: { amount: 120, window: 60, message: "Too many searches. Wait a minute." },
+  export: { amount: 20, window: 600, message: "Too many exports. Wait a few minutes." }
+} as const
+
+/** Takes one from what the actor, or a visitor's address, may search or export. Lets it through while limits cannot be counted. */
+export const limitReads = Effect.fnUntraced(function* (what: keyof typeof dearReads) {
+  const actor = yield* Actor
+  const { ip } = yield* RequestFacts
+  const who = actor.id === null ? `ip:${senderOf(ip)}` : `person:${actor.id}`
+  if (actor.id === null && ip === "") return
+  yield* takeFrom(actor.tenantId, { key: `${what}:${who}`, ...dearReads[what], whenDown: "admit" })
 })

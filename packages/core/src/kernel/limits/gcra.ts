@@ -1,10 +1,12 @@
 /**
- * Rate limits, exact across replicas: the generic cell rate algorithm in one statement on one row per key.
+ * Taking from a budget through the Limiter port (GCRA). What was taken is told in `RateLimit`, whether the request goes on or not.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { TenantTx, withTenant } from "../db/Database.ts"
+import * as Metric from "effect/Metric"
+import { type LimitAnswer, Limiter, LimiterError } from "../../ports/Limiter.ts"
+import { SeenLimits } from "./headers.ts"
 
 export class TooManyRequests extends Data.TaggedError("TooManyRequests")<{
   readonly message: string
@@ -13,7 +15,7 @@ export class TooManyRequests extends Data.TaggedError("TooManyRequests")<{
 }> {}
 
 export interface Limit {
-  /** What is limited and for whom, as `code:ip:203.0.113.7`. Never a secret; phone numbers only as a keyed hash. */
+  /** What is limited, by what, and for whom: `code:ip:203.0.113.7`. Never a secret; phone numbers only as a keyed hash. */
   readonly key: string
   /** So many at once, and then one every `window / amount`. */
   readonly amount: number
@@ -21,27 +23,70 @@ export interface Limit {
   readonly window: number
   /** What the person reads when it is too many. */
   readonly message: string
+  /** What happens while the limiter's store is away. Default `refuse`: 503. Give `admit` where the limit only saves work, as on reads. */
+  readonly whenDown?: "refuse" | "admit"
+  /** Budgets that are not the caller's own are not told in `RateLimit`: what is left of them is nobody's business. Default false. */
+  readonly quiet?: boolean
 }
 
-/** Takes one from the limit in a transaction of its own, so that a request that fails later has still counted. */
-export const takeFrom = Effect.fnUntraced(function* (tenantId: string, limit: Limit) {
+/** The budget's name in `RateLimit`: `code:ip:203.0.113.7` is of the policy `code-ip`. */
+export const policyOf = (key: string): string => key.split(":", 2).join("-")
+
+const refusals = Metric.counter("mahalla_limit_refusals_total", {
+  description: "Requests that a limit refused, by policy",
+  incremental: true
+})
+const failures = Metric.counter("mahalla_limit_failures_total", {
+  description: "Times that the limiter's store did not answer, by policy",
+  incremental: true
+})
+const count = (metric: typeof refusals, policy: string) => Metric.update(Metric.withAttributes(metric, { policy }), 1)
+
+const late = (policy: string) =>
+  new LimiterError({
+    reason: "Unavailable",
+    operation: "take",
+    subject: policy,
+    message: "Limits cannot be counted at the moment. Try again in a moment.",
+    retryable: true
+  })
+
+/** Takes one and says how the budget stands. Fails only where the store is away and the limit is one that then refuses. */
+export const askLimit = Effect.fnUntraced(function* (tenantId: string, limit: Limit) {
+  const limiter = yield* Limiter
   const now = yield* Clock.currentTimeMillis
-  const step = (limit.window * 1000) / limit.amount
-  const burst = limit.window * 1000
-  const wait = yield* withTenant(tenantId)(
-    Effect.gen(function* () {
-      const { sql } = yield* TenantTx
-      const admitted = yield* sql`
-        insert into mahalla.rate_limit as held (tenant_id, key, arrival) values (${tenantId}, ${limit.key}, ${now + step})
-        on conflict (tenant_id, key) do update set arrival = greatest(held.arrival, ${now}) + ${step}
-          where greatest(held.arrival, ${now}) + ${step} - ${burst} <= ${now}
-        returning arrival`
-      if (admitted.length > 0) return 0
-      const rows = yield* sql<{
-        arrival: number
-      }>`select arrival from mahalla.rate_limit where tenant_id = ${tenantId} and key = ${limit.key}`
-      return Math.max(1, Math.ceil(((rows[0]?.arrival ?? now) + step - burst - now) / 1000))
-    })
+  const policy = policyOf(limit.key)
+  const { amount, key, window } = limit
+  return yield* limiter.take({ tenantId, key, amount, window, now }).pipe(
+    Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => Effect.fail(late(policy)) }),
+    Effect.catchIf(
+      (error) => error.reason !== "InvalidRequest",
+      (error) =>
+        Effect.gen(function* () {
+          yield* count(failures, policy)
+          if (limit.whenDown !== "admit") {
+            yield* Effect.logError(`The limit ${policy} could not be counted, so the request was refused`, error)
+            return yield* late(policy)
+          }
+          yield* Effect.logWarning(`The limit ${policy} could not be counted, and the request was let through`, error)
+          return { admitted: true, limit: amount, remaining: amount, next: 0, reset: 0 } satisfies LimitAnswer
+        })
+    )
   )
-  if (wait > 0) return yield* new TooManyRequests({ message: limit.message, retryAfter: wait })
+})
+
+/** Takes one from the budget, in no transaction, so that a request that fails later has still counted. */
+export const takeFrom = Effect.fnUntraced(function* (tenantId: string, limit: Limit) {
+  const answer = yield* askLimit(tenantId, limit)
+  const policy = policyOf(limit.key)
+  if (limit.quiet !== true) {
+    const tell = yield* SeenLimits
+    tell({ policy, amount: limit.amount, window: limit.window, remaining: answer.remaining, next: answer.next })
+  }
+  if (answer.admitted) return
+  yield* count(refusals, policy)
+  return yield* new TooManyRequests({
+    message: limit.message,
+    retryAfter: Math.max(1, Math.ceil(answer.next / 1000))
+  })
 })

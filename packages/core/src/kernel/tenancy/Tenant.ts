@@ -2,6 +2,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import { UploadOverrides } from "../attachments/limits.ts"
+import { CodeOverrides } from "../limits/codeLimits.ts"
 
 const LocalDate = Schema.String.check(
   Schema.isPattern(/^\d{4}-\d{2}-\d{2}$/),
@@ -63,7 +64,9 @@ export const TenantSettings = Schema.Struct({
   /** Changes to what may be uploaded, how large and how much. */
   uploads: Schema.optionalKey(UploadOverrides),
   /** Of whom a second factor is demanded. Default `staff`: everybody who has a role; in `dev` `nobody`. */
-  secondFactor: Schema.optionalKey(Schema.Literals(["staff", "nobody"]))
+  secondFactor: Schema.optionalKey(Schema.Literals(["staff", "nobody"])),
+  /** Changes to how many one-time codes are sent, to which numbers and for how much money. */
+  codes: Schema.optionalKey(CodeOverrides)
 })
 export type TenantSettings = typeof TenantSettings.Type
 

@@ -8,7 +8,9 @@ import { join } from "node:path"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { PlatformTx, withPlatform } from "../db/Database.ts"
+import { PlatformTx, withPlatform, withTenant } from "../db/Database.ts"
+import { appendEvent } from "../events/append.ts"
+import { CheckpointRefused } from "./events.ts"
 import { readCheckpoints } from "./sql.ts"
 
 export class PublishError extends Data.TaggedError("PublishError")<{
@@ -65,14 +67,22 @@ const tried = <A>(path: string, run: () => Promise<A>) =>
 /** Checkpoints written in one go at most. */
 const page = 500
 
+/** Staff hears once of each end that was lost; the log has its own news then, and a turn for each second. */
+const told = new Map<string, number>()
+const tellOnce = Effect.fnUntraced(function* (tenantId: string, size: number, detail: string) {
+  if (told.get(tenantId) === size) return
+  told.set(tenantId, size)
+  yield* withTenant(tenantId)(appendEvent(CheckpointRefused, { where: "the folder of checkpoints", detail }))
+})
+
 const publishTenant = Effect.fnUntraced(function* (folder: string, tenantId: string, newestSize: number) {
   const path = join(folder, `${tenantId}.checkpoints`)
   for (;;) {
     const { size, torn } = yield* tried(path, () => endOf(path))
     if (size > newestSize) {
-      yield* Effect.logError(
-        `The log of tenant ${tenantId} has lost its end: ${path} has a checkpoint of ${size} events, the database one of ${newestSize}. If no backup was restored, somebody has cut it; check it with: mahalla audit verify.`
-      )
+      const detail = `The log of tenant ${tenantId} has lost its end: ${path} has a checkpoint of ${size} events, the database one of ${newestSize}. If no backup was restored, somebody has cut it; check it with: mahalla audit verify.`
+      yield* Effect.logError(detail)
+      yield* tellOnce(tenantId, size, detail)
     }
     const next = yield* withPlatform(
       Effect.flatMap(PlatformTx, ({ sql }) => readCheckpoints({ sql, tenantId }, size, page))

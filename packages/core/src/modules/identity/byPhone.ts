@@ -5,6 +5,7 @@ import { newId } from "../../kernel/ids.ts"
 import { senderOf } from "../../kernel/limits/address.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
+import { codeUsed, guardCode, signInFailed } from "../security/index.ts"
 import { makeCode, personOfPhone, phoneHash, tryCode } from "./codes.ts"
 import { codeRefused, SignInRefused } from "./model.ts"
 import { personalChannel } from "./notices.ts"
@@ -31,15 +32,9 @@ export interface ByPhone {
 
 /** Sends the phone's next code. `TooManyRequests` says how long to wait. */
 export const sendCodeTo = Effect.fn("identity.sendCodeTo")(function* (given: ByPhone) {
-  const { device, ip, phone, tenant } = given
+  const { device, phone, tenant } = given
   const { tenantId } = tenant
-  yield* takeFrom(tenantId, {
-    key: `code:ip:${senderOf(ip)}`,
-    amount: 20,
-    window: 600,
-    message: "Too many codes were asked for from here. Wait a few minutes."
-  })
-  const { code, expiresAt } = yield* makeCode(tenantId, phone, device)
+  const { code, expiresAt } = yield* guardCode(given)(makeCode(tenantId, phone, device))
   const messenger = yield* personalChannel
   if (messenger === undefined)
     return yield* Effect.die(new Error("No messenger can carry codes. Add an SMS plugin or outboxMessenger()."))
@@ -71,8 +66,10 @@ export const enterByCode = Effect.fn("identity.enterByCode")(function* <A, E, R>
   const refuse = Effect.flatMap(phoneHash(tenantId, phone), (subject) => writeRefusal(tenantId, "code", subject))
   if (!(yield* tryCode(tenantId, phone, code, device))) {
     yield* refuse
+    yield* signInFailed(given)
     return yield* codeRefused
   }
+  yield* codeUsed(given)
   const person = personOfPhone(phone, language(given.language, tenant.settings.languages))
   // Outside of the transaction that the refusal rolls back.
   return yield* withTenant(tenantId)(Effect.flatMap(person, enter)).pipe(

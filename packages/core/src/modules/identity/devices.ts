@@ -24,6 +24,8 @@ export interface Recognised {
   readonly id: string
   /** What the client keeps. */
   readonly number: string
+  /** What stands for it here. */
+  readonly hash: string
   /** `first`: the person's very first device, which is no news to them. */
   readonly familiarity: "known" | "new" | "first"
 }
@@ -41,6 +43,16 @@ export const isKnownTo = Effect.fnUntraced(function* (phone: string, number: str
   return rows.length > 0
 })
 
+/** Of how many people somebody has signed in on the same device. */
+export const peopleOn = Effect.fnUntraced(function* (deviceId: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const [row] = yield* sql<{ people: number }>`
+    select count(*)::int as people from mahalla.sign_in_device d
+    join mahalla.sign_in_device other on other.tenant_id = d.tenant_id and other.device_hash = d.device_hash
+    where d.tenant_id = ${tenantId} and d.id = ${deviceId}`
+  return row?.people ?? 0
+})
+
 /** Finds the device among those the person has used, or adds it. */
 export const recognise = Effect.fn("identity.recognise")(function* (
   principalId: string,
@@ -56,7 +68,7 @@ export const recognise = Effect.fn("identity.recognise")(function* (
   const [known] = yield* sql<{ id: string }>`
     update mahalla.sign_in_device set last_used_at = ${now}, name = coalesce(${name}, name)
     where tenant_id = ${tenantId} and principal_id = ${principalId} and device_hash = ${hash} returning id`
-  if (known !== undefined) return { id: known.id, number, familiarity: "known" } satisfies Recognised
+  if (known !== undefined) return { id: known.id, number, hash, familiarity: "known" } satisfies Recognised
   const others = yield* sql`
     select from mahalla.sign_in_device where tenant_id = ${tenantId} and principal_id = ${principalId} limit 1`
   const [made] = yield* sql<{ id: string }>`
@@ -64,5 +76,5 @@ export const recognise = Effect.fn("identity.recognise")(function* (
     values (${tenantId}, ${yield* newId}, ${principalId}, ${hash}, ${name}, ${now}, ${now})
     on conflict (tenant_id, principal_id, device_hash) do update set last_used_at = excluded.last_used_at
     returning id`
-  return { id: made!.id, number, familiarity: others.length === 0 ? "first" : "new" } satisfies Recognised
+  return { id: made!.id, number, hash, familiarity: others.length === 0 ? "first" : "new" } satisfies Recognised
 })

@@ -22,6 +22,7 @@ export { beginSession } from "./signIn.ts"
 export const identity = (): Module =>
   defineModule({
     id: "identity",
+    requires: ["security"],
     events: identityEvents,
     permissions: ["api-key.create", "api-key.read", "api-key.revoke", "factor.reset"],
     jobs: [tellJob],

@@ -2,7 +2,8 @@
 import * as Effect from "effect/Effect"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
-import { recognise } from "./devices.ts"
+import { raiseAlert } from "../security/index.ts"
+import { peopleOn, recognise } from "./devices.ts"
 import { NewDevice, SignedIn, SignInRefusedEvent } from "./events.ts"
 import { tellPerson } from "./notices.ts"
 import { openSession } from "./sessions.ts"
@@ -23,6 +24,9 @@ export const hasFactor = Effect.fnUntraced(function* (principalId: string) {
   return row!.has
 })
 
+/** Accounts on one device that are more than a household: staff looks at it. */
+const manyPeople = 5
+
 /** Begins a session for somebody who has just shown who they are. */
 export const beginSession = Effect.fn("identity.beginSession")(function* (
   principalId: string,
@@ -35,6 +39,15 @@ export const beginSession = Effect.fn("identity.beginSession")(function* (
   const tokens = yield* openSession({ principalId, by, secondFactor, deviceId: device.id })
   const { sessionId } = tokens
   yield* appendEvent(SignedIn, { principalId, sessionId, by, secondFactor }, { actorId: principalId })
+  if (device.familiarity !== "known") {
+    const people = yield* peopleOn(device.id)
+    if (people >= manyPeople)
+      yield* raiseAlert({
+        kind: "many-accounts",
+        originator: `device ${device.hash.slice(0, 16)}`,
+        summary: `${people} people have signed in on one device.`
+      })
+  }
   if (device.familiarity === "new") {
     yield* appendEvent(NewDevice, { principalId, sessionId, deviceId: device.id }, { actorId: principalId })
     yield* tellPerson(principalId, "new-device")

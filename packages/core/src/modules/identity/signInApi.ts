@@ -3,8 +3,10 @@ import * as Schema from "effect/Schema"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
+import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { devicePattern } from "./devices.ts"
 import { Phone } from "./model.ts"
 import { refreshTokenPattern } from "./sessions.ts"
@@ -68,7 +70,7 @@ export const SignInGroup = HttpApiGroup.make("identity")
         device: Schema.optionalKey(Device)
       }),
       success: Schema.Struct({ expiresIn: Schema.Int }).pipe(HttpApiSchema.status(202))
-    })
+    }).annotate(OpenApi.Transform, limitedRoute)
   )
   .add(
     HttpApiEndpoint.post("signIn", "/auth/session", {
@@ -79,7 +81,7 @@ export const SignInGroup = HttpApiGroup.make("identity")
         device: Schema.optionalKey(Device)
       }),
       success: NewSession
-    })
+    }).annotate(OpenApi.Transform, limitedRoute)
   )
   .add(
     HttpApiEndpoint.post("useLink", "/auth/link", {
@@ -88,7 +90,7 @@ export const SignInGroup = HttpApiGroup.make("identity")
         device: Schema.optionalKey(Device)
       }),
       success: NewSession
-    })
+    }).annotate(OpenApi.Transform, limitedRoute)
   )
   .add(
     HttpApiEndpoint.post("refresh", "/auth/refresh", {

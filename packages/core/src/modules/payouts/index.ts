@@ -5,7 +5,7 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { PayoutsApi, payoutsApiLayer } from "./api.ts"
 import { payJob, recoverPayouts } from "./jobs.ts"
-import { BudgetFunded, PayoutFailed, PayoutRequested, PayoutSucceeded, PayoutUnknown } from "./model.ts"
+import { BudgetFunded, PayoutFailed, PayoutHeld, PayoutRequested, PayoutSucceeded, PayoutUnknown } from "./model.ts"
 
 export { unbalanced } from "./ledger.ts"
 export { PayoutSucceeded } from "./model.ts"
@@ -14,7 +14,7 @@ export { fundBudget, requestReward, type RewardRequest } from "./rewards.ts"
 export const payouts = (): Module =>
   defineModule({
     id: "payouts",
-    events: [PayoutRequested, PayoutSucceeded, PayoutFailed, PayoutUnknown, BudgetFunded],
+    events: [PayoutRequested, PayoutSucceeded, PayoutFailed, PayoutUnknown, PayoutHeld, BudgetFunded],
     jobs: [payJob],
     schedules: [{ id: "payouts.recover", cron: "*/10 * * * *", run: recoverPayouts }],
     permissions: ["payout.read", "payout.settle", "account.read", "account.fund"],

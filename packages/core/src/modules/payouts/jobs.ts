@@ -11,6 +11,7 @@ import { insertJobs } from "../../kernel/jobs/enqueue.ts"
 import { defineJob, JobFailure } from "../../kernel/jobs/Job.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
 import { type PaymentOutcome, PaymentsError } from "../../ports/Payments.ts"
+import { isHeld } from "./hold.ts"
 import { post, postPending, voidPending } from "./ledger.ts"
 import { type Payout, PayoutFailed, PayoutSucceeded, PayoutUnknown } from "./model.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
@@ -147,6 +148,7 @@ export const payJob = defineJob({
       const begun = yield* inside(
         Effect.gen(function* () {
           const payout = yield* loadPayout(payoutId, true)
+          if (payout?.state === "reserved" && (yield* isHeld(payout))) return "held" as const
           if (payout?.state === "reserved") yield* movePayout(payout, "submitting")
           else if (payout?.state === "submitting") {
             // Whoever began it is gone, and nobody knows how far it came.
@@ -156,6 +158,12 @@ export const payJob = defineJob({
         })
       )
       if (begun === undefined) return
+      if (begun === "held") {
+        return yield* new JobFailure({
+          message: `Payout ${payoutId} waits, for its person is paid very often; it goes on when the day allows. Look at the alert.`,
+          permanent: false
+        })
+      }
       const state =
         begun.state === "reserved"
           ? yield* submit(job.tenantId, begun)

@@ -95,6 +95,11 @@ export const PayoutUnknown = defineEvent({
   id: "payouts.unknown",
   payload: Schema.Struct({ ...facts, detail: Schema.String })
 })
+/** Not sent yet: this person is paid more often than is likely. It goes on by itself when the day allows; staff is alerted. */
+export const PayoutHeld = defineEvent({
+  id: "payouts.held",
+  payload: Schema.Struct({ ...facts, perDay: Schema.String })
+})
 export const BudgetFunded = defineEvent({
   id: "payouts.budget-funded",
   payload: Schema.Struct({ amount: Schema.String, currency: Schema.String, memo: Schema.String })

@@ -1,5 +1,15 @@
 /** The process that the kill test kills: a whole city over HTTP. It speaks to its parent over IPC and knows nothing of the test. */
-import { createCity, fundBudget, identity, issueLink, notifications, payouts, putOffence, reports } from "@mahalla/core"
+import {
+  createCity,
+  fundBudget,
+  identity,
+  issueLink,
+  notifications,
+  payouts,
+  putOffence,
+  reports,
+  security
+} from "@mahalla/core"
 import { type City, trafficReport, trafficViolation, unbalanced } from "@mahalla/core"
 import { ffmpeg } from "@mahalla/ffmpeg"
 import { filesystem } from "@mahalla/filesystem"
@@ -55,6 +65,7 @@ const city: City = createCity({
     })
   ],
   modules: [
+    security(),
     identity(),
     payouts(),
     reports(),

@@ -1,6 +1,6 @@
 /** A small city for tests of starting and stopping. `START_SCHEMA` adds what a newer release would have migrated. */
 import { createHash } from "node:crypto"
-import { identity } from "@mahalla/core"
+import { identity, security } from "@mahalla/core"
 import { defineModule, type Migration } from "@mahalla/core/module"
 import { filesystem } from "@mahalla/filesystem"
 import { outboxMessenger } from "@mahalla/outbox-messenger"
@@ -18,6 +18,7 @@ const schema = process.env["START_SCHEMA"]
 export default defineConfig(({ databaseUrl }) => ({
   plugins: [...postgres(databaseUrl === undefined ? {} : { url: databaseUrl }), filesystem({}), outboxMessenger({})],
   modules: [
+    security(),
     identity(),
     ...(schema === undefined ? [] : [defineModule({ id: "tomorrow", migrations: [newer(schema === "breaking")] })])
   ],

@@ -1,0 +1,38 @@
+/**
+ * How often one person is paid in a day before somebody looks: a hundred claims at once are no luck. Counted in the payout's own transaction and not by
+ * the limiter: where nobody can count, nothing is paid.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { TenantTx } from "../../kernel/db/Database.ts"
+import { appendEvent } from "../../kernel/events/append.ts"
+import { type Payout, PayoutHeld } from "./model.ts"
+
+/** Payouts to one person in 24 hours. */
+export const payoutsPerDay = 50
+
+/** What a held payout says of itself, for the treasurer. */
+const reason = `The person was paid ${payoutsPerDay} times within a day.`
+
+/**
+ * Whether a reserved payout must wait. It then stays `reserved`, with the reason in `detail`, and its job tries again; staff is told once for each.
+ * Index `payout_by_principal`.
+ */
+export const isHeld = Effect.fn("payouts.isHeld")(function* (payout: Payout) {
+  const { sql, tenantId } = yield* TenantTx
+  const { amount, caseId, currency, id, principalId, rail } = payout
+  const now = yield* Clock.currentTimeMillis
+  // One after the other: two at once would not see each other.
+  yield* sql`select pg_advisory_xact_lock(hashtextextended(${`mahalla.payouts ${principalId}`}, hashtextextended(${tenantId}, 0)))`
+  const [paid] = yield* sql<{ times: number }>`
+    select count(*)::int as times from mahalla.payout
+    where tenant_id = ${tenantId} and principal_id = ${principalId} and state in ('submitting', 'unknown', 'succeeded')
+      and changed_at > ${new Date(now - 86_400_000)}`
+  if (paid!.times < payoutsPerDay) return false
+  if (payout.detail !== reason) {
+    yield* sql`update mahalla.payout set detail = ${reason} where tenant_id = ${tenantId} and id = ${id}`
+    const facts = { payoutId: id, principalId, amount: String(amount), currency, rail, perDay: String(payoutsPerDay) }
+    yield* appendEvent(PayoutHeld, facts, { caseId })
+  }
+  return true
+})

@@ -1,0 +1,178 @@
+/**
+ * Before a one-time code is sent, and after one was used or a wrong one was given: layers of limits from the narrowest to the widest, countries,
+ * prefixes that are paused, the day's money. What is refused says so, whoever asks, whether the number is known or not.
+ */
+import * as Effect from "effect/Effect"
+import { Refused } from "../../kernel/cases/model.ts"
+import { withTenant } from "../../kernel/db/Database.ts"
+import { Keys } from "../../kernel/keys/Keys.ts"
+import { blockOf, networkOf, senderOf } from "../../kernel/limits/address.ts"
+import { type CodeLimits, codeLimitsOf } from "../../kernel/limits/codeLimits.ts"
+import { askLimit, type Limit, takeFrom, TooManyRequests } from "../../kernel/limits/gcra.ts"
+import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
+import { raiseAlert } from "./alerts.ts"
+import type { Alert } from "./model.ts"
+import { countSent, countUsed, giveBack, judge, pausedFor, prefixOf, spend } from "./traffic.ts"
+
+export interface CodeRequest {
+  readonly tenant: Tenant
+  /** The client's address; empty where there is none, as inside the process. */
+  readonly ip: string
+  /** E.164. */
+  readonly phone: string
+  /** What the client is recognised by, where it is. */
+  readonly device?: string | undefined
+}
+
+const minutes = (retryAfter: number) => Math.max(1, Math.ceil(retryAfter / 60))
+const alertIn = (tenant: Tenant, alert: Alert) => withTenant(tenant.tenantId)(raiseAlert(alert))
+
+const hashOf = (purpose: string, tenant: Tenant, text: string) =>
+  Effect.map(Keys, (keys) => Buffer.from(keys.mac(purpose, `${tenant.tenantId} ${text}`)).toString("base64url"))
+
+/** The number's country, when it is one that codes are sent to. */
+const demandServed = Effect.fnUntraced(function* (phone: string, limits: CodeLimits) {
+  // Its tables take a while to load; the start does not wait for them.
+  const { parsePhoneNumberFromString } = yield* Effect.promise(() => import("libphonenumber-js/max"))
+  const parsed = parsePhoneNumberFromString(phone)
+  const dear = ["PREMIUM_RATE", "SHARED_COST", "PERSONAL_NUMBER", "PAGER", "UAN", "VOICEMAIL"]
+  const country = parsed?.country
+  if (country !== undefined && limits.countries.includes(country) && !dear.includes(parsed?.getType() ?? ""))
+    return country
+  return yield* new Refused({
+    code: "number-not-served",
+    message: `Codes are sent to ordinary numbers of ${limits.countries.join(", ")}. Use another number, or ask the city for another way to sign in.`
+  })
+})
+
+/** Takes from a budget that many share; who asks for the first code too many alerts staff. */
+const takeShared = Effect.fnUntraced(function* (tenant: Tenant, limit: Limit, whose: string) {
+  yield* takeFrom(tenant.tenantId, { ...limit, quiet: true }).pipe(
+    Effect.tapError((error) =>
+      error instanceof TooManyRequests
+        ? alertIn(tenant, {
+            kind: "code-flood",
+            originator: whose,
+            summary: `More than ${limit.amount} codes were asked for ${whose} in ${limit.window / 3600} hour. Further ones are refused; see whether somebody earns by them.`
+          })
+        : Effect.void
+    )
+  )
+})
+
+const layers = Effect.fnUntraced(function* (asked: CodeRequest, limits: CodeLimits) {
+  const { device, ip, phone, tenant } = asked
+  const take = (limit: Limit) => takeFrom(tenant.tenantId, limit)
+  const here = "Too many codes were asked for from here. Wait a few minutes."
+  if (ip !== "") {
+    yield* take({ key: `code:ip:${senderOf(ip)}`, amount: limits.perAddress, window: 600, message: here })
+    if (ip.includes(":"))
+      yield* take({ key: `code:network:${networkOf(ip)}`, amount: limits.perNetwork, window: 600, message: here })
+  }
+  if (device !== undefined) {
+    const key = `code:device:${yield* hashOf("limit-device", tenant, device)}`
+    yield* take({ key, amount: limits.perDevice, window: 3_600, message: here })
+  }
+  const country = yield* demandServed(phone, limits)
+  const number = yield* hashOf("limit-phone", tenant, phone)
+  const often = "Too many codes were sent to this number. Wait before you ask for another."
+  yield* take({ key: `code:phone:${number}`, amount: limits.perPhone, window: 3_600, message: often })
+  yield* take({ key: `code:phone-day:${number}`, amount: limits.perPhoneDay, window: 86_400, message: often })
+  const busy =
+    "Too many codes are asked for at the moment. Try again later, or ask the city for another way to sign in."
+  const shared = (key: string, amount: number) => ({ key, amount, window: 3_600, message: busy })
+  const prefix = prefixOf(phone)
+  yield* takeShared(tenant, shared(`code:prefix:${prefix}`, limits.perPrefix), prefix)
+  yield* takeShared(tenant, shared(`code:country:${country}`, limits.perCountry), country)
+  yield* takeShared(tenant, shared("code:tenant:all", limits.perTenant), "the whole city")
+})
+
+const demandNotPaused = Effect.fnUntraced(function* ({ phone, tenant }: CodeRequest) {
+  const left = Math.ceil((yield* withTenant(tenant.tenantId)(pausedFor(prefixOf(phone)))) / 1000)
+  if (left === 0) return
+  return yield* new TooManyRequests({
+    message: `Codes to numbers like this one are paused. Try again in ${minutes(left)} minutes, or ask the city for another way to sign in.`,
+    retryAfter: left
+  })
+})
+
+const demandMoney = Effect.fnUntraced(function* ({ tenant }: CodeRequest, limits: CodeLimits) {
+  const outcome = yield* withTenant(tenant.tenantId)(spend(limits, tenant.settings.timeZone))
+  if (outcome.taken) return outcome.day
+  yield* alertIn(tenant, {
+    kind: "code-money",
+    originator: "the whole city",
+    summary: `The day's money for codes is spent: ${limits.moneyPerDay} minor units of ${tenant.settings.currency}. Nobody signs in by phone until midnight; raise moneyPerDay if this is no attack.`
+  })
+  return yield* new TooManyRequests({
+    message: "No more codes are sent today. Sign in another way, or try again tomorrow.",
+    retryAfter: Math.max(1, Math.ceil(outcome.left / 1000))
+  })
+})
+
+/** Counts a code that is about to be sent, and pauses its prefix when those before it were not used. */
+const noteSent = Effect.fnUntraced(function* ({ phone, tenant }: CodeRequest, limits: CodeLimits) {
+  const prefix = prefixOf(phone)
+  yield* withTenant(tenant.tenantId)(
+    Effect.gen(function* () {
+      yield* countSent(phone)
+      const bad = yield* judge(prefix, limits)
+      if (bad === undefined) return
+      yield* raiseAlert({
+        kind: "prefix-paused",
+        originator: prefix,
+        summary: `Of ${bad.sent} codes to ${prefix}… within an hour ${bad.used} were used. Codes to it are paused for ${minutes(limits.pause)} minutes.`
+      })
+    })
+  )
+})
+
+/**
+ * Makes a code behind all guards. Fails with `TooManyRequests`, or `Refused` for a number that is not served; with `LimiterError` while limits
+ * cannot be counted. The day's money is given back when the code was not made.
+ */
+export const guardCode =
+  (asked: CodeRequest) =>
+  <A, E, R>(make: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const { tenant } = asked
+      const limits = codeLimitsOf(tenant.settings)
+      yield* layers(asked, limits)
+      yield* demandNotPaused(asked)
+      const day = yield* demandMoney(asked, limits)
+      const made = yield* Effect.onError(make, () => Effect.ignore(withTenant(tenant.tenantId)(giveBack(limits, day))))
+      yield* noteSent(asked, limits)
+      return made
+    })
+
+/** After the right code was given: its prefix is one whose codes are used. */
+export const codeUsed = ({ phone, tenant }: Pick<CodeRequest, "phone" | "tenant">) =>
+  withTenant(tenant.tenantId)(countUsed(phone))
+
+/** Wrong codes in an hour after which staff is alerted: for one number, from one address block. */
+const failuresBefore = { number: 10, block: 40 }
+
+/** After a wrong code. Costs the same for known and unknown numbers, and refuses nothing: limits of their own do. */
+export const signInFailed = Effect.fn("security.signInFailed")(function* (asked: CodeRequest) {
+  const { ip, phone, tenant } = asked
+  const note = Effect.fnUntraced(function* (key: string, amount: number, originator: string, whose: string) {
+    const limit = { key, amount, window: 3_600, message: "", whenDown: "admit" } as const
+    if ((yield* askLimit(tenant.tenantId, limit)).admitted) return
+    yield* alertIn(tenant, {
+      kind: "failed-sign-ins",
+      originator,
+      summary: `More than ${amount} wrong codes within an hour ${whose}.`
+    })
+  })
+  const number = yield* hashOf("limit-phone", tenant, phone)
+  yield* note(
+    `failed:phone:${number}`,
+    failuresBefore.number,
+    `number ${number.slice(0, 16)}`,
+    `for the number that ends in ${phone.slice(-2)}`
+  )
+  if (ip !== "") {
+    const block = blockOf(ip)
+    yield* note(`failed:block:${block}`, failuresBefore.block, block, "from one block of addresses")
+  }
+})

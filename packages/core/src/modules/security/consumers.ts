@@ -1,0 +1,57 @@
+/** What happens elsewhere and staff should know of, by the names of its events. */
+import * as Effect from "effect/Effect"
+import { AttachmentStored } from "../../kernel/attachments/model.ts"
+import { TenantTx } from "../../kernel/db/Database.ts"
+import type { Consumer } from "../../kernel/events/Consumer.ts"
+import type { StoredEvent } from "../../kernel/events/Event.ts"
+import { raiseAlert } from "./alerts.ts"
+import type { Erased } from "../../kernel/Erased.ts"
+
+/** Two people who send the same bytes: one of them did not film them. */
+const sameClip = Effect.fnUntraced(function* (event: StoredEvent) {
+  const { attachmentId, role, sha256 } = event.payload as typeof AttachmentStored.payload.Type
+  if (role !== "original") return
+  const { sql, tenantId } = yield* TenantTx
+  const rows = yield* sql<{ senders: number }>`
+    select count(distinct coalesce(owner_id::text, 'visitor'))::int as senders from mahalla.attachment
+    where tenant_id = ${tenantId} and sha256 = ${sha256} and role = 'original' and state = 'stored' and (
+      id = ${attachmentId} or owner_id is distinct from
+        (select owner_id from mahalla.attachment where tenant_id = ${tenantId} and id = ${attachmentId}))`
+  const { senders } = rows[0]!
+  if (senders < 2) return
+  yield* raiseAlert({
+    kind: "same-clip",
+    originator: sha256,
+    summary: `${senders} people have sent the same file; its SHA-256 begins with ${sha256.slice(0, 12)}.`
+  })
+})
+
+const text = (value: unknown) => (typeof value === "string" ? value : "unknown")
+
+const handlers: Readonly<Record<string, (event: StoredEvent) => Effect.Effect<unknown, unknown, Erased>>> = {
+  [AttachmentStored.id]: sameClip,
+  "identity.refresh-reused": ({ payload }) =>
+    raiseAlert({
+      kind: "refresh-reused",
+      originator: text(payload["principalId"]),
+      summary: `A refresh token of ${text(payload["principalId"])} was used twice: somebody has copied it. The session was ended.`
+    }),
+  "payouts.held": ({ payload }) =>
+    raiseAlert({
+      kind: "many-payouts",
+      originator: text(payload["principalId"]),
+      summary: `${text(payload["principalId"])} is to be paid more often than ${text(payload["perDay"])} times a day. Further payouts wait.`
+    }),
+  "audit.checkpoint-refused": ({ payload }) =>
+    raiseAlert({
+      kind: "checkpoint-refused",
+      originator: text(payload["where"]),
+      summary: `${text(payload["detail"])}`.slice(0, 500)
+    })
+}
+
+export const alertConsumer: Consumer<unknown, Erased> = {
+  id: "security.alerts",
+  types: Object.keys(handlers),
+  handle: (event) => handlers[event.type]!(event).pipe(Effect.asVoid)
+}
