@@ -3,16 +3,19 @@ import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
 import { gathering } from "../kernel/db/gathering.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
+import { AppTokens } from "../kernel/http/AppTokens.ts"
 import { RequestFacts } from "../kernel/http/Door.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { newId } from "../kernel/ids.ts"
 import { anonymous, type Principal, type RoleGrant } from "../kernel/policy/Principal.ts"
 import { tenantOfRequest } from "../kernel/tenancy/resolve.ts"
+import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import type { CityConfig, HostLogin } from "./config.ts"
 
 interface PrincipalRow {
@@ -74,6 +77,27 @@ const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: Ho
   return yield* withTenant(tenantId)(known)
 })
 
+/** Who acts through an app of a third party; undefined when this is no token of such an app. */
+const actorOfApp = Effect.fnUntraced(function* (
+  request: HttpServerRequest,
+  tenant: Tenant,
+  scheme: "bearer" | "dpop",
+  token: string
+) {
+  const apps = yield* AppTokens
+  if (apps === undefined || !apps.looksLikeOne(token)) {
+    if (scheme === "bearer") return undefined
+    return yield* new Unauthorized({ message: "This access token is not bound to a key. Send it as: Bearer <token>." })
+  }
+  const { headers, method, url } = request
+  const given = { scheme, token, tenant, method, url, proof: headers["dpop"], host: headers["host"] ?? "" }
+  const { inForce, principalId, within } = yield* apps.verify(given)
+  // One wait for both: a consent that was taken back counts from the next request on.
+  const [actor, live] = yield* Effect.all([loadPrincipal(tenant.tenantId, principalId), inForce], { concurrency: 2 })
+  if (!live) return yield* new Unauthorized({ message: "This app may not act here any more. Ask for consent again." })
+  return { ...actor, within } satisfies Principal
+})
+
 export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
   Layer.effect(
     Authentication,
@@ -109,9 +133,11 @@ export const layerAuthentication = (config: Pick<CityConfig, "login">) =>
               return { actor: { ...actor, grants: [...actor.grants, ...lent] }, tenant }
             })
             if (header !== undefined) {
-              const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1]
+              const [, scheme = "", token] = /^(Bearer|DPoP) ([A-Za-z0-9._~+/-]+=*)$/i.exec(header) ?? []
               if (token === undefined)
                 return yield* new Unauthorized({ message: "The Authorization header must be: Bearer <access token>." })
+              const ofApp = yield* actorOfApp(request, tenant, scheme.toLowerCase() as "bearer" | "dpop", token)
+              if (ofApp !== undefined) return { actor: ofApp, tenant }
               const verified = yield* Effect.result(tokens.verify(token))
               if (Result.isFailure(verified)) {
                 // The host's apps send tokens of the host's.

@@ -13,6 +13,7 @@ import {
   identity,
   issueLink,
   notifications,
+  oauth,
   type Offence,
   payouts,
   putOffence,
@@ -203,7 +204,13 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       options.detector ?? lightDetector(),
       options.payments ?? lightPayments()
     ],
-    modules: [identity(), payouts(), reports(), notifications({ caseTypes: [trafficReport, trafficViolation] })],
+    modules: [
+      identity(),
+      oauth(),
+      payouts(),
+      reports(),
+      notifications({ caseTypes: [trafficReport, trafficViolation] })
+    ],
     trustedProxies: ["127.0.0.1"],
     logFormat: "silent",
     // Soon enough that a test can wait until all is signed.

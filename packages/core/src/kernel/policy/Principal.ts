@@ -2,6 +2,7 @@
  * Who acts: a person, staff, an app, a device, or the engine itself; and what they were given where.
  */
 import * as Context from "effect/Context"
+import type { Permission } from "./decide.ts"
 
 export interface RoleGrant {
   readonly role: string
@@ -17,6 +18,8 @@ export interface Principal {
   readonly kind: "person" | "staff" | "app" | "device" | "system" | "anonymous"
   readonly tenantId: string
   readonly grants: ReadonlyArray<RoleGrant>
+  /** An app acts in this principal's name: only rights that are listed here too count. Absent: all of them. */
+  readonly within?: ReadonlyArray<Permission>
 }
 
 /** The principal of the running request, job or call. */

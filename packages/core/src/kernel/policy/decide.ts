@@ -42,10 +42,14 @@ const covers = (granted: string, wanted: string): boolean =>
   granted === "*.*" || granted === wanted || (granted.endsWith(".*") && wanted.startsWith(granted.slice(0, -1)))
 
 /** Whether a role's list grants a permission; `thing.verb:own` grants it for what one made oneself. */
-const grants = (role: Role, permission: Permission, own: boolean): boolean =>
+const grants = (role: Pick<Role, "permissions">, permission: Permission, own: boolean): boolean =>
   role.permissions.some((entry) =>
     entry.endsWith(":own") ? own && covers(entry.slice(0, -4), permission) : covers(entry, permission)
   )
+
+/** Whether the app that acts in the principal's name was let do this; true where no app does. */
+const isWithin = ({ within }: Principal, permission: Permission, own: boolean): boolean =>
+  within === undefined || grants({ permissions: within }, permission, own)
 
 /** Every principal has the role of its kind without being given it. */
 const implied = (principal: Principal): ReadonlyArray<string> =>
@@ -60,6 +64,7 @@ export const decide = (roles: Roles, request: PolicyRequest): Decision => {
   if (principal.tenantId !== request.tenantId) return { allowed: false, because: "other-tenant" }
   if (principal.kind === "system") return { allowed: true, because: "system" }
   const own = subject?.ownerId != null && subject.ownerId === principal.id
+  if (!isWithin(principal, permission, own)) return { allowed: false, because: "no-permission" }
   for (const id of implied(principal)) {
     const role = roles.get(id)
     if (role !== undefined && grants(role, permission, own)) return { allowed: true, because: `role ${id}` }
@@ -86,6 +91,7 @@ export const territoriesOf = (
 ): "all" | ReadonlyArray<string> => {
   if (principal.kind === "system") return "all"
   const found: Array<string> = []
+  if (!isWithin(principal, permission, false)) return found
   for (const grant of principal.grants) {
     if (grant.until !== null && grant.until <= now) continue
     const role = roles.get(grant.role)

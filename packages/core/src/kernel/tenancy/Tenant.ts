@@ -61,7 +61,9 @@ export const TenantSettings = Schema.Struct({
   /** Origins that browsers may call the API from; `*` is any. */
   corsOrigins: Schema.Array(Origin),
   /** Changes to what may be uploaded, how large and how much. */
-  uploads: Schema.optionalKey(UploadOverrides)
+  uploads: Schema.optionalKey(UploadOverrides),
+  /** Whether an administrator lets each app of a third party in. Default: `required`. */
+  apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) }))
 })
 export type TenantSettings = typeof TenantSettings.Type
 

@@ -12,15 +12,13 @@ import { answering, Door, inTenant, RequestInfo } from "../../kernel/http/Door.t
 import { problem, registerProblems } from "../../kernel/http/problems.ts"
 import { AccessTokens } from "../../kernel/http/tokens.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
-import { Id, newId } from "../../kernel/ids.ts"
+import { Id } from "../../kernel/ids.ts"
 import { senderOf } from "../../kernel/limits/address.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
-import { Messengers } from "../../kernel/ports.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
-import { codeRefused, makeCode, personOfPhone, tryCode } from "./codes.ts"
+import { personByCode, sendCodeTo } from "./byPhone.ts"
 import { useLink } from "./links.ts"
 import { Phone } from "./model.ts"
-import { codeText } from "./texts.ts"
 
 registerProblems({ SignInRefused: (error) => problem(401, "sign-in-refused", error.message) })
 
@@ -94,18 +92,6 @@ const session = Effect.fnUntraced(function* (tenantId: string, principalId: stri
   return { accessToken: token, tokenType: "Bearer" as const, expiresIn, principalId }
 })
 
-/** A real channel when the city has one, else the outbox that operators read. */
-const codeChannel = Effect.gen(function* () {
-  const all = [...(yield* Messengers).values()]
-  return all.find((messenger) => messenger.channel === "sms") ?? all.find((messenger) => messenger.channel === "outbox")
-})
-
-const language = (wanted: string | undefined, spoken: ReadonlyArray<string>) =>
-  spoken.find((one) => one === wanted) ??
-  spoken.find((one) => one.split("-")[0] === wanted?.split("-")[0]) ??
-  spoken[0] ??
-  "en"
-
 const me = Effect.gen(function* () {
   const actor = yield* Actor
   const { sql, tenantId } = yield* TenantTx
@@ -132,27 +118,7 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
       answering(
         Effect.gen(function* () {
           const { ip, tenant } = yield* RequestInfo
-          const { tenantId } = tenant
-          yield* takeFrom(tenantId, {
-            key: `code:ip:${senderOf(ip)}`,
-            amount: 20,
-            window: 600,
-            message: "Too many codes were asked for from here. Wait a few minutes."
-          })
-          const { code, expiresAt } = yield* withTenant(tenantId)(makeCode(payload.phone))
-          const messenger = yield* codeChannel
-          if (messenger === undefined)
-            return yield* Effect.die(new Error("No messenger can carry codes. Add an SMS plugin or outboxMessenger()."))
-          const spoken = language(payload.language, tenant.settings.languages)
-          yield* messenger.send({
-            id: yield* newId,
-            tenantId,
-            to: payload.phone,
-            text: codeText(code, tenant.name, spoken),
-            language: spoken,
-            class: "code",
-            expiresAt
-          })
+          yield* sendCodeTo({ ip, tenant, phone: payload.phone, language: payload.language })
           return { expiresIn: 240 }
         })
       )
@@ -161,18 +127,9 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
       answering(
         Effect.gen(function* () {
           const { ip, tenant } = yield* RequestInfo
-          const { tenantId } = tenant
-          yield* takeFrom(tenantId, {
-            key: `try:ip:${senderOf(ip)}`,
-            amount: 60,
-            window: 600,
-            message: "Too many tries from here. Wait a few minutes."
-          })
-          if (!(yield* withTenant(tenantId)(tryCode(payload.phone, payload.code)))) return yield* codeRefused
-          const id = yield* withTenant(tenantId)(
-            personOfPhone(payload.phone, language(payload.language, tenant.settings.languages))
-          )
-          return yield* session(tenantId, id)
+          const { code, phone } = payload
+          const id = yield* personByCode({ ip, tenant, phone, language: payload.language, code })
+          return yield* session(tenant.tenantId, id)
         })
       )
     )

@@ -8,6 +8,8 @@ import { IdentityApi, identityApiLayer } from "./api.ts"
 import { LinkIssued, Registered, SignedIn } from "./model.ts"
 
 export { issueLink } from "./links.ts"
+export { type ByPhone, personByCode, sendCodeTo } from "./byPhone.ts"
+export { Phone } from "./model.ts"
 
 export const identity = (): Module =>
   defineModule({
