@@ -12,6 +12,7 @@ import type { MountFacts } from "../../kernel/module/defineModule.ts"
 import type { Messengers } from "../../kernel/ports.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
+import { readForm } from "./form.ts"
 import { answerInteraction } from "./interaction.ts"
 import { type Addresses, addressesFor } from "./issuer.ts"
 import { limits } from "./model.ts"
@@ -125,6 +126,12 @@ export const openMount = Effect.gen(function* () {
     const rest = moved.url.slice("/oauth".length) || "/"
     request.url = rest
     Object.assign(request, { originalUrl: `${addresses.mountPath}${rest}` })
+    // OpenID Connect lets apps send the request as a form; as a link it carries the browser's cookies past SameSite too.
+    if (rest === "/auth" && request.method === "POST") {
+      const form = await readForm(request)
+      if (form === undefined) return plain(response, 400, "Send application/x-www-form-urlencoded of 8 KiB at most.")
+      return plain(response, 303, "See the address.", { location: `${addresses.mountPath}/auth?${form.toString()}` })
+    }
     const handle = /^\/interaction\//.test(rest)
       ? answerInteraction({ provider, tenant, addresses, facts, run })
       : provider.callback()

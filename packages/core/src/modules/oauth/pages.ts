@@ -16,8 +16,8 @@ const style = `:root{color-scheme:light dark;--line:#8c959f;--accent:#0b57d0;--o
 @media (prefers-color-scheme:dark){:root{--line:#7d8590;--accent:#a8c7fa;--on-accent:#062e6f;--bad:#f2b8b5}}
 main{max-width:34rem;margin:6vh auto;padding:0 1.2rem}h1{font-size:1.45rem;line-height:1.25}
 label{display:block}input:not([type=checkbox]){font:inherit;width:100%;box-sizing:border-box;padding:.6rem;border:1px solid var(--line);border-radius:.4rem}
-fieldset{border:1px solid var(--line);border-radius:.6rem;padding:.4rem 1rem;margin:1rem 0}legend{padding:0 .4rem;font-weight:600}
-.scope{display:flex;gap:.8rem;align-items:flex-start;padding:.55rem 0}.scope input{width:1.3rem;height:1.3rem;margin:.15rem 0 0;flex:none}
+fieldset{border:1px solid var(--line);border-radius:.6rem;padding:.4rem 1rem;margin:1rem 0}legend{float:left;width:100%;padding:.4rem 0;font-weight:600}
+.scope{clear:both;display:flex;gap:.8rem;align-items:flex-start;padding:.55rem 0}.scope input{width:1.3rem;height:1.3rem;margin:.15rem 0 0;flex:none}
 button{font:inherit;min-height:2.75rem;padding:.5rem 1.3rem;border-radius:.4rem;border:1px solid var(--accent);background:none;color:var(--accent);cursor:pointer;margin:.4rem .6rem .4rem 0}
 button.first{background:var(--accent);color:var(--on-accent)}button.plain{border:0;padding:.5rem 0;text-decoration:underline}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}.hint{opacity:.8;font-size:.9rem}.bad{border-left:4px solid var(--bad);padding-left:.8rem}`

@@ -130,16 +130,22 @@ export interface Tokens {
 }
 
 /** Exchanges the code as the independent client does, with every check that it makes. */
-export const redeem = async (app: App, answer: URL, request: Request, parameters: Record<string, string> = {}) => {
+export const redeem = async (
+  app: App,
+  answer: URL,
+  request: Request,
+  parameters: Record<string, string> = {},
+  options: oauth.TokenEndpointRequestOptions = {}
+) => {
   const checked = oauth.validateAuthResponse(app.server, app.client, answer, request.state)
   const response = await oauth.authorizationCodeGrantRequest(
     app.server,
     app.client,
     app.auth,
     checked,
-    callback,
+    request.url.searchParams.get("redirect_uri") ?? callback,
     request.verifier,
-    { ...plain, additionalParameters: parameters }
+    { ...plain, additionalParameters: parameters, ...options }
   )
   return oauth.processAuthorizationCodeResponse(app.server, app.client, response, { expectedNonce: request.nonce })
 }
