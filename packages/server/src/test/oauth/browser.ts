@@ -19,7 +19,8 @@ export interface Browser {
   readonly open: (url: string, options?: { readonly headers?: Record<string, string> }) => Promise<Page>
   /** Sends the form whose action ends with `step`. */
   readonly submit: (page: Page, step: string, fields?: ReadonlyArray<readonly [string, string]>) => Promise<Page>
-  readonly cookies: () => ReadonlyArray<Cookie>
+  /** The `Cookie` header for an address. */
+  readonly cookieFor: (url: string) => string
 }
 
 const attribute = (tag: string, name: string) => new RegExp(`${name}="([^"]*)"`).exec(tag)?.[1]
@@ -88,6 +89,6 @@ export const openBrowser = (origin: string, extra: Record<string, string> = {}):
         headers: { origin }
       })
     },
-    cookies: () => jar
+    cookieFor: (url) => headersFor(url).cookie
   }
 }
