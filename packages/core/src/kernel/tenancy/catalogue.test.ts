@@ -10,7 +10,7 @@ import { inject } from "vitest"
 import { readMigration } from "../db/Migration.ts"
 import { TestKernel, testKernel } from "../../testing/kernel.ts"
 
-const modules = ["identity", "payouts", "reports", "notifications"].map((name) =>
+const modules = ["identity", "oauth", "payouts", "reports", "notifications"].map((name) =>
   readMigration(name, new URL(`../../modules/${name}/migrations/0001_${name}.sql`, import.meta.url))
 )
 
@@ -18,7 +18,7 @@ const modules = ["identity", "payouts", "reports", "notifications"].map((name) =
 const withoutTenant = ["case_type", "lease", "migration", "schedule"]
 
 /** Each of them was read by somebody else than its author: bounded to the tenant it is given, or to no rows at all. */
-const definers = ["ensure_event_partitions", "keep_balances", "principal_of", "search_cases"]
+const definers = ["app_in_force", "ensure_event_partitions", "keep_balances", "principal_of", "search_cases"]
 
 interface Table {
   readonly name: string

@@ -1,0 +1,168 @@
+/** What the provider needs of a deployment: refused at the start where it is missing, and followed where it is there. */
+import { mkdtemp, rm } from "node:fs/promises"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type CityConfig, createCity, identity, oauth } from "@mahalla/core"
+import { freshDatabase } from "@mahalla/core/testing"
+import { filesystem } from "@mahalla/filesystem"
+import { outboxMessenger } from "@mahalla/outbox-messenger"
+import { postgres } from "@mahalla/postgres"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import * as jose from "jose"
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest"
+import { serve } from "../serve.ts"
+import { type CityKit, openCityKit } from "./cityKit.ts"
+import { rawCall } from "./client.ts"
+import { newApp, tokenCall } from "./oauth/kit.ts"
+
+const scope = Scope.makeUnsafe()
+let home: string
+let databaseUrl: string
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "mahalla-oauth-"))
+  const database = await Effect.runPromise(Scope.provide(freshDatabase(inject("postgresUrl")), scope))
+  databaseUrl = Redacted.value(database.owner)
+})
+afterAll(async () => {
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  await rm(home, { recursive: true, force: true })
+})
+
+const cityWith = (config: Partial<CityConfig>) =>
+  createCity({
+    home,
+    secret: "a secret for the tests of setting up, not for use",
+    plugins: [postgres({ url: databaseUrl, maxConnections: 6 }), filesystem({}), outboxMessenger({})],
+    modules: [identity(), oauth()],
+    logFormat: "silent",
+    ...config
+  })
+
+describe("outside dev", () => {
+  test.each([
+    ["without_an_address", {}, /Set publicUrl, as https:/],
+    ["with_an_address_in_the_clear", { publicUrl: "http://city.example" }, /codes and tokens would go in the clear/]
+  ])("does_not_start_%s", async (_name, config, message) => {
+    const city = cityWith(config)
+    await expect(city.start()).rejects.toThrow(message)
+    await city.close()
+  })
+
+  test("serves_https_addresses_behind_a_trusted_proxy_and_nobody_else", async () => {
+    const warnings = vi.spyOn(console, "warn")
+    const told = [vi.spyOn(console, "info"), vi.spyOn(process.stdout, "write"), vi.spyOn(process.stderr, "write")]
+    const city = cityWith({ publicUrl: "https://city.example", trustedProxies: ["127.0.0.1"] })
+    await city.start()
+    await city.admin.tenants.create({
+      slug: "samarkand",
+      name: "Samarkand",
+      hosts: ["samarkand.example"],
+      settings: {
+        timeZone: "Asia/Samarkand",
+        languages: ["en"],
+        country: "UZ",
+        currency: "UZS",
+        calendar: { days: [1], from: "09:00", to: "18:00", holidays: [] },
+        corsOrigins: []
+      }
+    })
+    const serving = await serve(city, { port: 0, host: "127.0.0.1" })
+    const url = `http://127.0.0.1:${serving.port}`
+    const path = "/oauth/.well-known/openid-configuration"
+    const secure = { host: "samarkand.example", "x-forwarded-proto": "https" }
+    const answer = await rawCall(url, "GET", path, secure)
+    expect(answer.body.issuer).toBe("https://samarkand.example/oauth")
+    expect(answer.body.token_endpoint).toBe("https://samarkand.example/oauth/token")
+    const inPath = await rawCall(url, "GET", `/t/samarkand${path}`, { ...secure, host: "city.example" })
+    expect(inPath.body.issuer).toBe("https://samarkand.example/oauth")
+    const rfc8414 = await rawCall(url, "GET", "/.well-known/oauth-authorization-server/oauth", secure)
+    expect(rfc8414.body.issuer).toBe("https://samarkand.example/oauth")
+    const inTheClear = await rawCall(url, "GET", path, { host: "samarkand.example" })
+    expect([inTheClear.status, inTheClear.text]).toEqual([400, expect.stringContaining("trustedProxies")])
+    // Cookies of an https address are for https only.
+    const begun = await rawCall(url, "GET", "/oauth/auth?client_id=none", secure)
+    expect(begun.status).toBe(400)
+    const stranger = await rawCall(url, "GET", path, { ...secure, "x-forwarded-host": "evil.example" })
+    expect(stranger.text).not.toContain("evil.example")
+    // `fetch` says that it cannot carry this.
+    const carried = await city.fetch(new Request(`https://samarkand.example${path}`))
+    expect(carried.status).toBe(501)
+    // The library complains on the console of everything that was left as it is for development.
+    const said = [warnings, ...told].flatMap((spy) => spy.mock.calls.flat().map(String)).join("\n")
+    expect(said).not.toMatch(/oidc-provider|SHOULD|MUST|WARNING/)
+    vi.restoreAllMocks()
+    await serving.close(1_000)
+  })
+})
+
+describe("a city without the module", () => {
+  test("has_neither_its_addresses_nor_its_tables_and_takes_no_app_tokens", async () => {
+    const database = await Effect.runPromise(Scope.provide(freshDatabase(inject("postgresUrl")), scope))
+    const city = cityWith({
+      plugins: [postgres({ url: Redacted.value(database.owner) }), filesystem({}), outboxMessenger({})],
+      modules: [identity()]
+    })
+    await city.start()
+    const serving = await serve(city, { port: 0, host: "127.0.0.1" })
+    const url = `http://127.0.0.1:${serving.port}`
+    expect((await rawCall(url, "GET", "/oauth/.well-known/openid-configuration")).status).toBe(404)
+    const document = await rawCall(url, "GET", "/openapi.json")
+    expect(Object.keys(document.body.paths).filter((path) => path.startsWith("/v1/apps"))).toEqual([])
+    await serving.close(1_000)
+  })
+})
+
+describe("the provider's own requests", () => {
+  let kit: CityKit
+  beforeAll(async () => {
+    kit = await openCityKit({ postgresUrl: inject("postgresUrl") })
+  })
+  afterAll(() => kit?.close())
+
+  test("go_to_no_address_of_our_own_network", async () => {
+    let calls = 0
+    const inner = createServer((_request, response) => {
+      calls++
+      response.end('{"keys":[]}')
+    })
+    await new Promise<void>((resolve) => inner.listen(0, "127.0.0.1", resolve))
+    const { port } = inner.address() as AddressInfo
+    const developer = await kit.samarkand.citizen("+998907700001")
+    const { privateKey } = await jose.generateKeyPair("ES256")
+    for (const jwksUri of [
+      `https://127.0.0.1:${port}/`,
+      `https://localhost:${port}/`,
+      "https://169.254.169.254/latest/"
+    ]) {
+      const app = await newApp(kit.samarkand, developer, {
+        auth: "private_key_jwt",
+        jwksUri,
+        grantTypes: ["client_credentials"],
+        redirectUris: [],
+        scopes: ["cases.read-all"]
+      })
+      const assertion = await new jose.SignJWT({ jti: crypto.randomUUID() })
+        .setProtectedHeader({ alg: "ES256" })
+        .setIssuer(app.id)
+        .setSubject(app.id)
+        .setAudience(app.issuer)
+        .setIssuedAt()
+        .setExpirationTime("1 minute")
+        .sign(privateKey)
+      const call = await tokenCall(app, {
+        grant_type: "client_credentials",
+        client_assertion: assertion,
+        client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+      })
+      expect([jwksUri, call.status, call.body.error]).toEqual([jwksUri, 401, "invalid_client"])
+    }
+    // Plain http cannot even be registered, so this is what a listener inside hears: nothing.
+    expect(calls).toBe(0)
+    inner.close()
+  })
+})
