@@ -1,10 +1,18 @@
 /** E-jarima: citizens report traffic violations, inspectors decide, accepted reports are rewarded by phone credit. */
-import { identity, notifications, payouts, reports, trafficReport, trafficViolation } from "@mahalla/core"
+import { identity, notifications, oauth, payouts, reports, trafficReport, trafficViolation } from "@mahalla/core"
 import { defaults, defineConfig } from "@mahalla/server"
 import { demo } from "./src/demo.ts"
 
-export default defineConfig(({ databaseUrl, s3 }) => ({
+export default defineConfig(({ databaseUrl, mode, publicUrl, s3 }) => ({
   plugins: defaults({ databaseUrl, s3, plates: { countries: ["UZ", "GE", "EU"] } }),
-  modules: [identity(), payouts(), reports(), notifications({ caseTypes: [trafficReport, trafficViolation] })],
+  modules: [
+    identity(),
+    payouts(),
+    reports(),
+    notifications({ caseTypes: [trafficReport, trafficViolation] }),
+    // Others' apps need an address that the world can reach.
+    ...(mode === "dev" || publicUrl !== undefined ? [oauth()] : [])
+  ],
+  ...(publicUrl === undefined ? {} : { publicUrl }),
   demo
 }))

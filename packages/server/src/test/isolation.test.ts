@@ -21,6 +21,7 @@ interface Things {
   readonly grant: string
   readonly unattached: string
   readonly deadLetter: string
+  readonly app: string
 }
 
 let kit: CityKit
@@ -83,6 +84,13 @@ const furnish = async (tenant: TenantKit, text: string, phone: string): Promise<
   const staff = await admin.post("/v1/principals", { name: `Staff ${text}` })
   const grant = await admin.post(`/v1/principals/${staff.body.id}/grants`, { role: "inspector" })
   const dead = await deadLetter(tenant, text)
+  const app = await citizen.post("/v1/apps", {
+    name: `App ${text}`,
+    auth: "client_secret_basic",
+    redirectUris: [`https://${text.toLowerCase()}.example/`],
+    grantTypes: ["authorization_code"],
+    scopes: ["openid"]
+  })
   await until("told", async () => {
     const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
     return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
@@ -95,7 +103,8 @@ const furnish = async (tenant: TenantKit, text: string, phone: string): Promise<
     payout,
     grant: String(grant.body.id),
     unattached: unattached.id,
-    deadLetter: dead
+    deadLetter: dead,
+    app: String(app.body.id)
   }
 }
 
@@ -137,6 +146,7 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/principals")) return [things.citizen.id, tenant.staff.inspector.id]
   if (path.startsWith("/v1/payouts")) return [things.payout]
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
+  if (path.includes("/apps/")) return [things.app]
   return [things.report]
 }
 
@@ -162,6 +172,7 @@ const bodyFor = (method: string, path: string, things: Things): unknown => {
   if (path.endsWith("/comments")) return { text: "from another city" }
   if (path.endsWith("/links")) return { kind: "caused-by", to: things.violation }
   if (path.endsWith("/merge")) return { into: things.report }
+  if (path.endsWith("/apps/{id}/status")) return { status: "blocked" }
   if (path.endsWith("/assignee")) return { assigneeId: things.citizen.id }
   if (path.endsWith("/grants")) return { role: "inspector" }
   if (/(reject|close|appeal|reopen)$/.test(path)) return { reason: "from another city" }
@@ -184,7 +195,8 @@ const marked = (answer: Answer, things: Things, except: string): ReadonlyArray<s
     things.violation,
     things.attachment,
     things.payout,
-    things.grant
+    things.grant,
+    things.app
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
 }
@@ -289,6 +301,8 @@ describe("another city's people", () => {
       "/v1/audit/checkpoints",
       "/v1/audit/inclusion?position=1",
       "/v1/dead-letters",
+      "/v1/apps",
+      "/v1/me/apps",
       `/v1/dead-letters?topic=dead.${mark.toLowerCase()}`,
       `/v1/outbox?to=${encodeURIComponent("+998900000002")}`,
       "/v1/outbox?limit=200",

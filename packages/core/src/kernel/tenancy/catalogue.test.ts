@@ -284,7 +284,7 @@ const fill = async (client: pg.Client, tenant: string) => {
   const value = (column: string, type: string) => {
     if (column === "tenant_id") return `'${tenant}'`
     if (type === "uuid") return "gen_random_uuid()"
-    if (type === "uuid[]") return "'{}'"
+    if (type.endsWith("[]")) return "'{}'"
     if (type === "jsonb") return "'{}'"
     if (type === "boolean") return "true"
     if (type.startsWith("timestamp")) return "now()"
