@@ -1,9 +1,11 @@
 /** What the provider needs of a deployment: refused at the start where it is missing, and followed where it is there. */
-import { mkdtemp, rm } from "node:fs/promises"
-import { createServer } from "node:http"
+import { execFile } from "node:child_process"
+import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { createServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { type CityConfig, createCity, identity, oauth } from "@mahalla/core"
 import { freshDatabase } from "@mahalla/core/testing"
 import { filesystem } from "@mahalla/filesystem"
@@ -15,6 +17,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as jose from "jose"
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from "vitest"
+import { ensureProgram } from "../../../../scripts/services/debian.ts"
 import { serve } from "../serve.ts"
 import { type CityKit, openCityKit } from "./cityKit.ts"
 import { rawCall } from "./client.ts"
@@ -42,6 +45,27 @@ const cityWith = (config: Partial<CityConfig>) =>
     logFormat: "silent",
     ...config
   })
+
+/** An https server inside the network, with a certificate made for the occasion; hears how often it is asked. */
+const innerServer = async (asked: () => void) => {
+  const [key, cert] = [join(home, "inner.key"), join(home, "inner.pem")]
+  await promisify(execFile)(await ensureProgram("openssl"), [
+    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+    ...["-subj", "/CN=inner", "-keyout", key, "-out", cert]
+  ])
+  const server = createServer({ key: await readFile(key), cert: await readFile(cert) }, (_request, response) => {
+    asked()
+    response.end('{"keys":[]}')
+  })
+  await new Promise<void>((resolve) => server.listen(0, resolve))
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    }
+  }
+}
 
 describe("outside dev", () => {
   test.each([
@@ -126,19 +150,15 @@ describe("the provider's own requests", () => {
 
   test("go_to_no_address_of_our_own_network", async () => {
     let calls = 0
-    const inner = createServer((_request, response) => {
-      calls++
-      response.end('{"keys":[]}')
-    })
-    await new Promise<void>((resolve) => inner.listen(0, "127.0.0.1", resolve))
-    const { port } = inner.address() as AddressInfo
+    const inner = await innerServer(() => calls++)
+    // Its certificate is nobody's; only the guard stands between.
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0")
+    const reachable = await fetch(`https://127.0.0.1:${inner.port}/`)
+    expect([reachable.status, calls]).toEqual([200, 1])
     const developer = await kit.samarkand.citizen("+998907700001")
     const { privateKey } = await jose.generateKeyPair("ES256")
-    for (const jwksUri of [
-      `https://127.0.0.1:${port}/`,
-      `https://localhost:${port}/`,
-      "https://169.254.169.254/latest/"
-    ]) {
+    for (const host of ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"]) {
+      const jwksUri = `https://${host}:${inner.port}/jwks`
       const app = await newApp(kit.samarkand, developer, {
         auth: "private_key_jwt",
         jwksUri,
@@ -161,8 +181,8 @@ describe("the provider's own requests", () => {
       })
       expect([jwksUri, call.status, call.body.error]).toEqual([jwksUri, 401, "invalid_client"])
     }
-    // Plain http cannot even be registered, so this is what a listener inside hears: nothing.
-    expect(calls).toBe(0)
+    expect(calls).toBe(1)
+    vi.unstubAllEnvs()
     inner.close()
   })
 })
