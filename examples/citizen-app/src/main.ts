@@ -3,8 +3,10 @@ import { type Registration, startCitizenApp } from "./app.ts"
 
 const given = process.env["APP_REGISTRATION"]
 if (given === undefined) {
-  console.error("Register the app first (docs/guides/citizen-apps.md) and give the answer as APP_REGISTRATION='{…}'.")
+  process.stderr.write(
+    "Register the app first (docs/guides/citizen-apps.md) and give the answer as APP_REGISTRATION='{…}'.\n"
+  )
   process.exit(64)
 }
 const app = await startCitizenApp(JSON.parse(given) as Registration, Number(process.env["PORT"] ?? 3000))
-console.log(`Open ${app.url}`)
+process.stdout.write(`Open ${app.url}\n`)

@@ -73,7 +73,11 @@ describe("outside dev", () => {
     ["with_an_address_in_the_clear", { publicUrl: "http://city.example" }, /codes and tokens would go in the clear/]
   ])("does_not_start_%s", async (_name, config, message) => {
     const city = cityWith(config)
-    await expect(city.start()).rejects.toThrow(message)
+    await expect(city.start()).rejects.toMatchObject({
+      _tag: "CityError",
+      reason: "Config",
+      message: expect.stringMatching(message)
+    })
     await city.close()
   })
 

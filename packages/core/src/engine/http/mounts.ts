@@ -5,7 +5,7 @@ import type { TLSSocket } from "node:tls"
 import * as Effect from "effect/Effect"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
 import type { Erased } from "../../kernel/Erased.ts"
-import type { CityConfig } from "../config.ts"
+import { type CityConfig, cityError } from "../config.ts"
 import { makeProxyTrust } from "../ip.ts"
 import type { CityRuntime } from "../runtime.ts"
 
@@ -28,7 +28,11 @@ const goodId = /^[A-Za-z0-9._-]{8,64}$/
 export const openMounts = Effect.fnUntraced(function* (config: CityConfig, runtime: CityRuntime) {
   const found = yield* Effect.forEach(
     runtime.modules.flatMap(({ mount }) => (mount === undefined ? [] : [mount])),
-    (mount) => Effect.map(mount.open as Effect.Effect<Erased, Erased>, (handle) => ({ takes: mount.takes, handle }))
+    (mount) =>
+      (mount.open as Effect.Effect<Erased, Erased>).pipe(
+        Effect.map((handle) => ({ takes: mount.takes, handle })),
+        Effect.mapError((error) => cityError("Config", (error as Error).message, error))
+      )
   )
   const trust = makeProxyTrust(config.trustedProxies ?? [])
   const maximum = config.maxInFlight ?? 512
@@ -61,7 +65,8 @@ export const openMounts = Effect.fnUntraced(function* (config: CityConfig, runti
     }
     inFlight++
     void (mount.handle as (...all: ReadonlyArray<Erased>) => Promise<void>)(request, response, facts)
-      .catch(() => {
+      .catch((cause: unknown) => {
+        Effect.runFork(Effect.provideContext(Effect.logError(`Request ${id} failed`, cause), runtime.context))
         if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain; charset=utf-8" })
         response.end()
       })

@@ -2,7 +2,6 @@
  * Who acts: a person, staff, an app, a device, or the engine itself; and what they were given where.
  */
 import * as Context from "effect/Context"
-import type { Permission } from "./decide.ts"
 
 export interface RoleGrant {
   readonly role: string
@@ -19,7 +18,7 @@ export interface Principal {
   readonly tenantId: string
   readonly grants: ReadonlyArray<RoleGrant>
   /** An app acts in this principal's name: only rights that are listed here too count. Absent: all of them. */
-  readonly within?: ReadonlyArray<Permission>
+  readonly within?: ReadonlyArray<string>
 }
 
 /** The principal of the running request, job or call. */

@@ -8,7 +8,7 @@ import { IdentityApi, identityApiLayer } from "./api.ts"
 import { LinkIssued, Registered, SignedIn } from "./model.ts"
 
 export { issueLink } from "./links.ts"
-export { type ByPhone, personByCode, sendCodeTo } from "./byPhone.ts"
+export { personByCode, sendCodeTo } from "./byPhone.ts"
 export { Phone } from "./model.ts"
 
 export const identity = (): Module =>

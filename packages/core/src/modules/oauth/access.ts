@@ -12,14 +12,14 @@ import { Deployment } from "../../kernel/Deployment.ts"
 import { type AppRequest, AppTokens } from "../../kernel/http/AppTokens.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { isId } from "../../kernel/ids.ts"
-import { Keys } from "../../kernel/keys/Keys.ts"
+import type { Keys } from "../../kernel/keys/Keys.ts"
 import { Forbidden } from "../../kernel/policy/Policy.ts"
 import { rolesOf } from "../../kernel/policy/presets.ts"
 import { type Addresses, addressesFor } from "./issuer.ts"
 import { appTokenType } from "./model.ts"
 import { opens, permissionsOf } from "./scopes.ts"
 import { hashOf } from "./seal.ts"
-import { signingKeys, turnOf } from "./signing.ts"
+import { publicPart, signingKeys, turnOf } from "./signing.ts"
 
 const refused = new Unauthorized({ message: "The app's access token is not valid here any more. Ask for a new one." })
 
@@ -117,7 +117,7 @@ const makeAppTokens = Effect.gen(function* () {
     const key = `${tenantId} ${turn}`
     const known = keys.get(key)
     if (known !== undefined) return known
-    const made = (yield* signingKeys(tenantId, turn)).map(({ d: _, ...open }): jose.JWK => open)
+    const made = (yield* signingKeys(tenantId, turn)).map(publicPart)
     // A tenant's keys of the last quarter are of no use any more.
     for (const old of [...keys.keys()]) if (old.startsWith(tenantId)) keys.delete(old)
     keys.set(key, made)

@@ -3,14 +3,14 @@ import { createHash, timingSafeEqual } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
+import { type Database, TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
+import type { Messengers } from "../../kernel/ports.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
 import { personByCode, Phone, sendCodeTo } from "../identity/index.ts"
 import { readForm } from "./form.ts"
 import type { Addresses } from "./issuer.ts"
-import type { OAuthServices } from "./mount.ts"
 import {
   type ConsentFacts,
   codePage,
@@ -24,6 +24,8 @@ import type { Provider } from "./provider.ts"
 import { apiScopes, citizenScopes, identityScopeIds } from "./scopes.ts"
 import { type Seal, sealOf } from "./seal.ts"
 import { languageOf, textsOf } from "./texts.ts"
+
+export type OAuthServices = Database | Keys | Messengers
 
 type Interaction = Awaited<ReturnType<Provider["interactionDetails"]>>
 
@@ -174,7 +176,7 @@ export const answerInteraction =
       // Who asks again for a code that is on its way is shown where to enter it.
       if (failed !== undefined && (failed._tag !== "TooManyRequests" || phone !== asked)) {
         if (failed._tag === "TooManyRequests") return onPhone(429, t.wait(failed.retryAfter ?? 60))
-        throw failed
+        throw new Error("The code could not be sent", { cause: failed })
       }
       setPhone(asked)
       return goTo(`${action}/code`)
@@ -187,7 +189,7 @@ export const answerInteraction =
       if (typeof proved !== "string") {
         if (proved._tag === "TooManyRequests") return onCode(429, phone, t.wait(proved.retryAfter ?? 60))
         if (proved._tag === "SignInRefused") return onCode(422, phone, t.wrongCode)
-        throw proved
+        throw new Error("The code could not be checked", { cause: proved })
       }
       setPhone(undefined)
       // Staff have more rights and stronger ways to show who they are: none of these is lent to an app.

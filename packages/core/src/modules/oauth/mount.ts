@@ -3,23 +3,18 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { Database } from "../../kernel/db/Database.ts"
 import { Deployment } from "../../kernel/Deployment.ts"
-import type { Keys } from "../../kernel/keys/Keys.ts"
 import { senderOf } from "../../kernel/limits/address.ts"
 import { takeFrom, type TooManyRequests } from "../../kernel/limits/gcra.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
-import type { Messengers } from "../../kernel/ports.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
 import { readForm } from "./form.ts"
-import { answerInteraction } from "./interaction.ts"
+import { answerInteraction, type OAuthServices } from "./interaction.ts"
 import { type Addresses, addressesFor } from "./issuer.ts"
 import { limits } from "./model.ts"
 import { turnOf } from "./signing.ts"
 import type { Provider } from "./provider.ts"
-
-export type OAuthServices = Database | Keys | Messengers
 
 /** The provider cannot work as this deployment is configured. */
 export class OAuthSetupError extends Schema.TaggedError<OAuthSetupError>()("OAuthSetupError", {
@@ -69,8 +64,6 @@ export const openMount = Effect.gen(function* () {
   yield* checkSetup
   const context = yield* Effect.context<OAuthServices>()
   const deployment = yield* Deployment
-  // Here and not above: a city without this module does not load the library.
-  const { makeProvider } = yield* Effect.promise(() => import("./provider.ts"))
   const providers = new Map<string, Cached>()
   const run = <A, E>(effect: Effect.Effect<A, E, OAuthServices>): Promise<A> =>
     Effect.runPromise(Effect.provideContext(effect, context))
@@ -81,7 +74,10 @@ export const openMount = Effect.gen(function* () {
     const turn = turnOf(now)
     const known = providers.get(key)
     if (known?.turn === turn) return known.provider
-    const provider = run(makeProvider({ tenant, addresses, turn, context }))
+    // Here and not above: the library is loaded for the first app, and neither at the start nor in a city without this module.
+    const provider = import("./provider.ts").then(({ makeProvider }) =>
+      run(makeProvider({ tenant, addresses, turn, context }))
+    )
     for (const old of [...providers.keys()]) if (old.startsWith(tenant.tenantId) && old !== key) providers.delete(old)
     providers.set(key, { turn, provider })
     return provider

@@ -17,7 +17,7 @@ import { lives } from "./model.ts"
 import { redirectProblem } from "./redirects.ts"
 import { apiScopes, opens, permissionsOf, serverScopes } from "./scopes.ts"
 import { sealOf } from "./seal.ts"
-import { signingKeys, turnOf } from "./signing.ts"
+import { publicPart, signingKeys, turnOf } from "./signing.ts"
 
 const keys = Keys.layer(Redacted.make("a secret for the tests of the oauth provider"))
 const tenant = { slug: "samarkand", hosts: [] as ReadonlyArray<string> }
@@ -110,7 +110,7 @@ describe("signing keys", () => {
           .setProtectedHeader({ alg: "ES256", kid: now!.kid })
           .sign(await jose.importJWK(now!))
       )
-      const open = later.map(({ d: _, ...jwk }): jose.JWK => jwk)
+      const open = later.map(publicPart)
       const verified = yield* Effect.promise(() => jose.jwtVerify(token, jose.createLocalJWKSet({ keys: open })))
       assert.strictEqual(verified.payload.sub, "x")
       assert.strictEqual(yield* Effect.promise(() => jose.calculateJwkThumbprint(now!)), now?.kid)

@@ -38,6 +38,9 @@ const keyOf = (keys: Keys["Service"], tenantId: string, turn: number): SigningJw
   return { kty: "EC", crv: "P-256", x, y, d: scalar.toString("base64url"), kid, alg: "ES256", use: "sig" }
 }
 
+/** What others may see of a key. */
+export const publicPart = ({ alg, crv, kid, kty, use, x, y }: JWK): JWK => ({ alg, crv, kid, kty, use, x, y }) as JWK
+
 /** The key that signs first, then those that only verify. */
 export const signingKeys = (tenantId: string, turn: number) =>
   Effect.map(Keys, (keys) => [turn, turn - 1, turn + 1].map((one) => keyOf(keys, tenantId, one)))
