@@ -1,4 +1,5 @@
 /** Apps from the side of those who make them, let them in, and take their consent back. */
+import { issueLink } from "@mahalla/core"
 import * as oauth from "oauth4webapi"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { type CityKit, openCityKit } from "./cityKit.ts"
@@ -94,10 +95,14 @@ describe("registering an app", () => {
     expect(
       (await developer.call("PUT", `/v1/apps/${made.body.id}/status`, { body: { status: "active" } })).status
     ).toBe(403)
-    await kit.sql(
-      `update mahalla.tenant set settings = settings || '{"apps": {"approval": "none"}}' where slug = 'bukhara'`
-    )
-    const open = await (await kit.bukhara.citizen("+998907400004")).post("/v1/apps", body())
+    const [tenant] = await kit.city.admin.tenants.list()
+    const settings = { ...tenant!.settings, apps: { approval: "none" as const } }
+    await kit.city.admin.tenants.create({ slug: "khiva", name: "Khiva", settings })
+    const { id } = await kit.city.admin.principals.createStaff("khiva", { name: "Developer", roles: [] })
+    const there = makeClient(`${kit.url}/t/khiva`)
+    const link = await kit.city.admin.run("khiva", issueLink(id))
+    const { accessToken } = (await there.post("/v1/auth/link", { token: link })).body
+    const open = await there.with({ authorization: `Bearer ${accessToken}` }).post("/v1/apps", body())
     expect([open.status, open.body.status]).toEqual([201, "active"])
   })
 

@@ -80,6 +80,8 @@ export const openMount = Effect.gen(function* () {
     )
     for (const old of [...providers.keys()]) if (old.startsWith(tenant.tenantId) && old !== key) providers.delete(old)
     providers.set(key, { turn, provider })
+    // The next request tries again.
+    provider.catch(() => providers.delete(key))
     return provider
   }
 
