@@ -111,7 +111,7 @@ describe("outside dev", () => {
     const rfc8414 = await rawCall(url, "GET", "/.well-known/oauth-authorization-server/oauth", secure)
     expect(rfc8414.body.issuer).toBe("https://samarkand.example/oauth")
     const inTheClear = await rawCall(url, "GET", path, { host: "samarkand.example" })
-    expect([inTheClear.status, inTheClear.text]).toEqual([400, expect.stringContaining("trustedProxies")])
+    expect([inTheClear.status, inTheClear.body.detail]).toEqual([400, expect.stringContaining("trustedProxies")])
     // Cookies of an https address are for https only.
     const begun = await rawCall(url, "GET", "/oauth/auth?client_id=none", secure)
     expect(begun.status).toBe(400)

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { TLSSocket } from "node:tls"
 import * as Effect from "effect/Effect"
+import { type ProblemAnswer, problem } from "../../kernel/http/problems.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 import { type CityConfig, cityError } from "../config.ts"
@@ -23,6 +24,12 @@ const splitTenant = (url: string) => {
 }
 
 const goodId = /^[A-Za-z0-9._-]{8,64}$/
+
+const refuse = (response: ServerResponse, requestId: string, { body, status }: ProblemAnswer) => {
+  response
+    .writeHead(status, { "content-type": "application/problem+json", "retry-after": "1" })
+    .end(JSON.stringify({ ...body, requestId }))
+}
 
 /** Opens the mounts of all modules. */
 export const openMounts = Effect.fnUntraced(function* (config: CityConfig, runtime: CityRuntime) {
@@ -47,7 +54,7 @@ export const openMounts = Effect.fnUntraced(function* (config: CityConfig, runti
     response.setHeader("x-request-id", id)
     response.setHeader("x-content-type-options", "nosniff")
     if (inFlight >= maximum) {
-      response.writeHead(503, { "content-type": "text/plain; charset=utf-8", "retry-after": "1" }).end("Try again.\n")
+      refuse(response, id, problem(503, "busy", "The server has as much to do as it can carry. Try again in a moment."))
       return true
     }
     const peer = request.socket.remoteAddress ?? ""
@@ -67,8 +74,8 @@ export const openMounts = Effect.fnUntraced(function* (config: CityConfig, runti
     void (mount.handle as (...all: ReadonlyArray<Erased>) => Promise<void>)(request, response, facts)
       .catch((cause: unknown) => {
         Effect.runFork(Effect.provideContext(Effect.logError(`Request ${id} failed`, cause), runtime.context))
-        if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain; charset=utf-8" })
-        response.end()
+        if (response.headersSent) response.end()
+        else refuse(response, id, problem(500, "internal", `Tell the operator this number: ${id}.`))
       })
       .finally(() => inFlight--)
     return true

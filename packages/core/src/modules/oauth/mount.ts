@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import { Deployment } from "../../kernel/Deployment.ts"
 import { senderOf } from "../../kernel/limits/address.ts"
 import { takeFrom, type TooManyRequests } from "../../kernel/limits/gcra.ts"
+import { type ProblemAnswer, problem } from "../../kernel/http/problems.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
@@ -49,10 +50,10 @@ const insideOut = (url: string): { readonly url: string; readonly slug: string |
   return { url: `/oauth/.well-known/${name}`, slug }
 }
 
-const plain = (response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}) => {
+const refuse = (response: ServerResponse, requestId: string, { body, headers, status }: ProblemAnswer) => {
   response
-    .writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", ...headers })
-    .end(`${text}\n`)
+    .writeHead(status, { "content-type": "application/problem+json", "cache-control": "no-store", ...headers })
+    .end(JSON.stringify({ ...body, requestId }))
 }
 
 interface Cached {
@@ -102,18 +103,22 @@ export const openMount = Effect.gen(function* () {
         Effect.catchTag("TooManyRequests", (error: TooManyRequests) => Effect.succeed(error))
       )
     )
-    if (found === undefined) return plain(response, 404, "There is no such city here.")
-    if ("_tag" in found) return plain(response, 429, found.message, { "retry-after": String(found.retryAfter) })
+    const answer = (given: ProblemAnswer) => refuse(response, facts.id, given)
+    if (found === undefined) return answer(problem(404, "not-found", "There is no such city here."))
+    if ("_tag" in found)
+      return answer(problem(429, "too-many-requests", found.message, {}, { "retry-after": String(found.retryAfter) }))
     const { now, tenant } = found
     const addresses = addressesFor(deployment, tenant, request.headers.host ?? "")
     if (addresses === undefined)
-      return plain(response, 400, "Set publicUrl in the configuration, or use http://localhost in dev.")
+      return answer(problem(400, "no-address", "Set publicUrl in the configuration, or use http://localhost in dev."))
     const issuer = new URL(addresses.issuer)
     if (issuer.protocol === "https:" && !facts.secure)
-      return plain(
-        response,
-        400,
-        "This address is for https. If a proxy ends TLS before the city, name it in trustedProxies and let it send X-Forwarded-Proto."
+      return answer(
+        problem(
+          400,
+          "not-secure",
+          "This address is for https. If a proxy ends TLS before the city, name it in trustedProxies and let it send X-Forwarded-Proto."
+        )
       )
     const provider = await providerOf(tenant, addresses, now)
     // No header of a client decides which addresses it is told: only the issuer does.
@@ -127,8 +132,14 @@ export const openMount = Effect.gen(function* () {
     // OpenID Connect lets apps send the request as a form; as a link it carries the browser's cookies past SameSite too.
     if (rest === "/auth" && request.method === "POST") {
       const form = await readForm(request)
-      if (form === undefined) return plain(response, 400, "Send application/x-www-form-urlencoded of 8 KiB at most.")
-      return plain(response, 303, "See the address.", { location: `${addresses.mountPath}/auth?${form.toString()}` })
+      if (form === undefined)
+        return answer(problem(400, "invalid-input", "Send application/x-www-form-urlencoded of 8 KiB at most."))
+      response.writeHead(303, {
+        location: `${addresses.mountPath}/auth?${form.toString()}`,
+        "cache-control": "no-store"
+      })
+      response.end()
+      return
     }
     const handle = /^\/interaction\//.test(rest)
       ? answerInteraction({ provider, tenant, addresses, facts, run })
