@@ -4,7 +4,19 @@ import * as oauth from "oauth4webapi"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { type CityKit, openCityKit } from "./cityKit.ts"
 import { type Client, makeClient, newKey, until } from "./client.ts"
-import { type App, callback, connected, consent, newApp, requestOf, tokenCall } from "./oauth/kit.ts"
+import { openBrowser } from "./oauth/browser.ts"
+import {
+  type App,
+  anyPhone,
+  callback,
+  connected,
+  consent,
+  newApp,
+  redeem,
+  requestOf,
+  signIn,
+  tokenCall
+} from "./oauth/kit.ts"
 import { expectProblem } from "./problem.ts"
 
 let kit: CityKit
@@ -244,5 +256,59 @@ describe("an app of one city", () => {
     expect([call.status, call.body.error]).toEqual([401, "invalid_client"])
     const inOther = makeClient(`${kit.url}/t/bukhara`, kit.bukhara.staff["municipality-admin"].headers)
     expect((await inOther.get(`/v1/apps/${app.id}`)).status).toBe(404)
+  })
+})
+
+describe("two cities below one host", () => {
+  test("leave_each_others_sessions_alone", async () => {
+    const ours = await newApp(kit.samarkand, developer)
+    const theirs = await newApp(kit.bukhara, await kit.bukhara.citizen("+998907400011"))
+    const browser = openBrowser(kit.url)
+    const phone = anyPhone()
+    await consent(kit, kit.samarkand, (await requestOf(ours)).url, { browser, phone })
+    await consent(kit, kit.bukhara, (await requestOf(theirs)).url, { browser, phone })
+    for (const app of [ours, theirs]) {
+      const page = new URL(
+        (await browser.open((await requestOf(app, { prompt: "none", scope: "openid" })).url.href)).url
+      )
+      expect([app.issuer, page.searchParams.get("error"), page.searchParams.has("code")]).toEqual([
+        app.issuer,
+        null,
+        true
+      ])
+    }
+  })
+})
+
+describe("somebody else at the same browser", () => {
+  test("signs_in_as_themselves_without_the_one_before", async () => {
+    const app = await newApp(kit.samarkand, await kit.samarkand.citizen(anyPhone()))
+    const browser = openBrowser(kit.url)
+    const [first, second] = [anyPhone(), anyPhone()]
+    await consent(kit, kit.samarkand, (await requestOf(app)).url, { browser, phone: first })
+    const request = await requestOf(app)
+    const page = await browser.open(request.url.href)
+    expect(page.html).toContain(first.slice(-2))
+    const left = await browser.submit(page, "leave")
+    expect(left.html).toContain('name="phone"')
+    const signed = await signIn(kit.samarkand, browser, left, second)
+    const done = await browser.submit(signed, "consent", [["scope", "cases.read"]])
+    const tokens = await redeem(app, new URL(done.url), request, { resource: app.resource })
+    const citizen = await kit.samarkand.citizen(second)
+    expect(oauth.getValidatedIdTokenClaims(tokens)?.sub).toBe(citizen.id)
+  })
+
+  test("who_refuses_sends_the_app_away_with_nothing", async () => {
+    const app = await newApp(kit.samarkand, await kit.samarkand.citizen(anyPhone()))
+    const browser = openBrowser(kit.url)
+    const { state, url } = await requestOf(app)
+    const page = await signIn(kit.samarkand, browser, await browser.open(url.href), anyPhone())
+    const answer = new URL((await browser.submit(page, "refuse")).url)
+    expect([
+      answer.origin + answer.pathname,
+      answer.searchParams.get("error"),
+      answer.searchParams.get("state")
+    ]).toEqual([callback, "access_denied", state])
+    expect(answer.searchParams.has("code")).toBe(false)
   })
 })

@@ -175,7 +175,9 @@ const pageOf = <Row extends { readonly id: string }, Item>(
 ) => ({ items, ...(rows.length === limit ? { cursor: rows.at(-1)!.id } : {}) })
 
 const citizen = Effect.flatMap(Actor, (actor) =>
-  actor.id === null ? Effect.fail(new Unauthorized({ message: "Sign in to see your apps." })) : Effect.succeed(actor.id)
+  actor.id === null || actor.within !== undefined
+    ? Effect.fail(new Unauthorized({ message: "Sign in to see your apps." }))
+    : Effect.succeed(actor.id)
 )
 
 const handlers = HttpApiBuilder.group(AppsApi, "apps", (group) =>

@@ -90,7 +90,8 @@ export interface ConsentFacts {
 
 const goesTo = (redirectUri: string) => {
   const url = new URL(redirectUri)
-  return url.host === "" ? url.protocol.slice(0, -1) : url.host
+  // In a scheme of the app's own the host can say anything.
+  return /^https?:$/.test(url.protocol) ? url.host : url.protocol.slice(0, -1)
 }
 
 export const consentPage = (given: Form, facts: ConsentFacts): string => {

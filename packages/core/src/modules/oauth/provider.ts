@@ -35,9 +35,10 @@ const accountOf = Effect.fnUntraced(function* (id: string) {
   return person
 })
 
-const cookiesOf = (name: string) => ({
+/** Cities below one host each have a session of their own. */
+const cookiesOf = (name: string, path: string) => ({
   names: { session: `${name}_session`, interaction: `${name}_interaction`, resume: `${name}_resume` },
-  long: { httpOnly: true, sameSite: "lax", signed: true } as const,
+  long: { httpOnly: true, sameSite: "lax", signed: true, path } as const,
   short: { httpOnly: true, sameSite: "lax", signed: true } as const
 })
 
@@ -68,7 +69,7 @@ export const makeProvider = Effect.fnUntraced(function* ({ addresses, context, t
           : new errors.InvalidRequest("already used")
     }),
     jwks: { keys: [...jwks.keys] },
-    cookies: { ...cookiesOf("mahalla"), keys: [cookieKey(turn), cookieKey(turn - 1)] },
+    cookies: { ...cookiesOf("mahalla", addresses.mountPath), keys: [cookieKey(turn), cookieKey(turn - 1)] },
     scopes: [...identityScopeIds],
     claims: { openid: ["sub"], profile: ["name", "locale"] },
     responseTypes: ["code"],

@@ -55,8 +55,9 @@ const issuesOf = (app: NewApp): ReadonlyArray<FieldIssue> => {
   return issues
 }
 
+/** In person: whatever acts in somebody's name with a part of their rights makes no apps for them. */
 const signedIn = Effect.flatMap(Actor, (actor) =>
-  actor.id === null || (actor.kind !== "person" && actor.kind !== "staff")
+  actor.id === null || actor.within !== undefined || (actor.kind !== "person" && actor.kind !== "staff")
     ? Effect.fail(new Unauthorized({ message: "Sign in to register and manage apps." }))
     : Effect.succeed(actor.id)
 )
