@@ -2,6 +2,7 @@
 import {
   identity,
   notifications,
+  oauth,
   payouts,
   reports,
   security,
@@ -12,14 +13,17 @@ import {
 import { defaults, defineConfig } from "@mahalla/server"
 import { demo } from "./src/demo.ts"
 
-export default defineConfig(({ databaseUrl, s3 }) => ({
+export default defineConfig(({ databaseUrl, mode, publicUrl, s3 }) => ({
   plugins: defaults({ databaseUrl, s3, plates: { countries: ["UZ", "GE", "EU"] } }),
   modules: [
     security(),
     identity(),
     payouts(),
     reports(),
-    notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] })
+    notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] }),
+    // Others' apps need an address that the world can reach.
+    ...(mode === "dev" || publicUrl !== undefined ? [oauth()] : [])
   ],
+  ...(publicUrl === undefined ? {} : { publicUrl }),
   demo
 }))

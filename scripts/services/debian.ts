@@ -16,6 +16,8 @@ import { unpack } from "./unpack.ts"
 interface Entry {
   readonly packages: ReadonlyArray<string>
   readonly programs: ReadonlyArray<string>
+  /** Below the service's root; for packages whose programs may be there without them. */
+  readonly files?: ReadonlyArray<string>
 }
 
 export interface Service {
@@ -108,7 +110,8 @@ const downloadAndUnpack = async (entry: Entry, target: string) => {
 export const ensureService = async (name: string): Promise<Service> => {
   const entry = entries[name]
   if (entry === undefined) throw new Error(`scripts/services/packages.json has no entry "${name}"; add one.`)
-  const installed = onPath(entry.programs)
+  const filesBelow = (root: string) => (entry.files ?? []).every((file) => existsSync(join(root, file)))
+  const installed = filesBelow("/") ? onPath(entry.programs) : undefined
   if (installed !== undefined) return { programs: installed, root: "/" }
   const target = join(repository, ".cache", "debian", `${name}-${process.arch}`)
   const unpacked = () => inFolders([join(target, "bin")], entry.programs)

@@ -15,6 +15,7 @@ export { verifyConsistency, verifyInclusion } from "./kernel/transparency-log/ve
 export { type Tenant, TenantSettings } from "./kernel/tenancy/Tenant.ts"
 export { identity, issueLink, resetFactors } from "./modules/identity/index.ts"
 export { notifications } from "./modules/notifications/index.ts"
+export { oauth } from "./modules/oauth/index.ts"
 export { fundBudget, payouts, requestReward, type RewardRequest, unbalanced } from "./modules/payouts/index.ts"
 export {
   DetectorPatience,

@@ -2,7 +2,14 @@
  * What a module author needs beside the plugin contract: case types, events, jobs, consumers, transactions, doors. It carries http-api and sql,
  * so it follows Effect's minor releases.
  */
-export { defineModule, type Module, type ModuleApi, type Schedule } from "./kernel/module/defineModule.ts"
+export {
+  defineModule,
+  type Module,
+  type ModuleApi,
+  type ModuleMount,
+  type MountFacts,
+  type Schedule
+} from "./kernel/module/defineModule.ts"
 export {
   type Apply,
   type ApplyResult,

@@ -16,9 +16,11 @@ export interface Demo {
 
 export type DeploymentConfig = Omit<CityConfig, "home" | "mode"> & { readonly demo?: Demo }
 
-/** What the environment says: `DATABASE_URL`, `S3_*`. */
+/** What the environment says: `DATABASE_URL`, `MAHALLA_PUBLIC_URL`, `S3_*`. */
 export interface Environment {
   readonly databaseUrl: string | undefined
+  /** Where the world sees the city, as `https://city.example`. */
+  readonly publicUrl: string | undefined
   readonly s3: DefaultsOptions["s3"]
   readonly mode: "dev" | "production"
 }
@@ -34,6 +36,7 @@ export const environmentOf = (
   mode: Environment["mode"]
 ): Environment => ({
   databaseUrl: env["DATABASE_URL"] === "" ? undefined : env["DATABASE_URL"],
+  publicUrl: env["MAHALLA_PUBLIC_URL"] === "" ? undefined : env["MAHALLA_PUBLIC_URL"],
   s3:
     env["S3_BUCKET"] === undefined
       ? undefined

@@ -4,9 +4,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
 import { isApiKey } from "../kernel/http/apiKeys.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
+import { AppTokens } from "../kernel/http/AppTokens.ts"
 import { RequestFacts } from "../kernel/http/Door.ts"
 import {
   hasRole,
@@ -18,9 +20,10 @@ import {
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { newId } from "../kernel/ids.ts"
 import { loadPrincipal } from "../kernel/policy/load.ts"
-import type { RoleGrant } from "../kernel/policy/Principal.ts"
+import type { Principal, RoleGrant } from "../kernel/policy/Principal.ts"
 import type { RoleBook } from "../kernel/policy/roles.ts"
 import { tenantOfRequest } from "../kernel/tenancy/resolve.ts"
+import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import type { CityConfig, HostLogin } from "./config.ts"
 import { loadKeyHolder, loadSession } from "./principals.ts"
 
@@ -40,6 +43,32 @@ const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: Ho
     return made[0]!.id
   })
   return yield* withTenant(tenantId)(known)
+})
+
+/** Who acts through an app of a third party; undefined when this is no token of such an app. */
+const actorOfApp = Effect.fnUntraced(function* (
+  request: HttpServerRequest,
+  tenant: Tenant,
+  scheme: "bearer" | "dpop",
+  token: string,
+  byDefault: boolean
+) {
+  const apps = yield* AppTokens
+  if (apps === undefined || !apps.looksLikeOne(token)) {
+    if (scheme === "bearer") return undefined
+    return yield* new Unauthorized({ message: "This access token is not bound to a key. Send it as: Bearer <token>." })
+  }
+  const { headers, method, url } = request
+  const given = { scheme, token, tenant, method, url, proof: headers["dpop"], host: headers["host"] ?? "" }
+  const { inForce, principalId, within } = yield* apps.verify(given)
+  // One wait for both: a consent that was taken back counts from the next request on.
+  const [actor, live] = yield* Effect.all([loadPrincipal(tenant.tenantId, principalId), inForce], { concurrency: 2 })
+  if (!live) return yield* new Unauthorized({ message: "This app may not act here any more. Ask for consent again." })
+  // A citizen consents by a code alone. Where staff must show more, an app gets nothing of what their roles give.
+  const now = yield* Clock.currentTimeMillis
+  const unproved =
+    actor.kind !== "app" && missingStep("none", hasRole(actor, now), tenant.settings, byDefault) !== undefined
+  return { ...actor, ...(unproved ? { grants: [] } : {}), within } satisfies Principal
 })
 
 export const layerAuthentication = (config: Pick<CityConfig, "login" | "modules">) =>
@@ -79,10 +108,19 @@ export const layerAuthentication = (config: Pick<CityConfig, "login" | "modules"
               return { actor: { ...actor, grants: [...actor.grants, ...lent] }, tenant }
             })
             if (header !== undefined) {
-              const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1]
+              const [, scheme = "", token] = /^(Bearer|DPoP) ([A-Za-z0-9._~+/-]+=*)$/i.exec(header) ?? []
               if (token === undefined)
                 return yield* new Unauthorized({ message: "The Authorization header must be: Bearer <access token>." })
-              if (hasKeys && isApiKey(token)) return { actor: yield* loadKeyHolder(tenant.tenantId, token), tenant }
+              if (hasKeys && scheme.toLowerCase() === "bearer" && isApiKey(token))
+                return { actor: yield* loadKeyHolder(tenant.tenantId, token), tenant }
+              const ofApp = yield* actorOfApp(
+                request,
+                tenant,
+                scheme.toLowerCase() as "bearer" | "dpop",
+                token,
+                byDefault
+              )
+              if (ofApp !== undefined) return { actor: ofApp, tenant }
               const verified = yield* Effect.result(tokens.verify(token))
               if (Result.isFailure(verified)) {
                 // The host's apps send tokens of the host's.

@@ -12,6 +12,7 @@ import * as Scope from "effect/Scope"
 import { type CityAs, makeCityAs, type As } from "./as.ts"
 import { type CityConfig, cityError } from "./config.ts"
 import { makeHttpApp } from "./http/app.ts"
+import { type Mounts, openMounts } from "./http/mounts.ts"
 import { PeerAddress } from "./http/outer.ts"
 import { type CityRuntime, openCity } from "./runtime.ts"
 import { type CityAdmin, makeAdmin } from "./admin.ts"
@@ -36,6 +37,7 @@ export interface City {
 
 interface Running {
   readonly runtime: CityRuntime
+  readonly mounts: Mounts
   readonly fetch: (request: Request, context?: Context.Context<never>) => Promise<Response>
   readonly request: (request: IncomingMessage, response: ServerResponse) => void
 }
@@ -67,9 +69,11 @@ export const createCity = (config: CityConfig): City => {
     const runtime = yield* openCity(config)
     const app = yield* Effect.provideContext(makeHttpApp(config, runtime), runtime.context)
     const services = runtime.context as Context.Context<never>
+    const mounts = yield* Effect.provideContext(openMounts(config, runtime), services)
     const request = yield* Effect.provideContext(NodeHttpServer.makeHandler(app, { scope }), services)
     running = {
       runtime,
+      mounts,
       fetch: HttpEffect.toWebHandlerWith<never>(services)(app as never) as Running["fetch"],
       request
     }
@@ -87,12 +91,19 @@ export const createCity = (config: CityConfig): City => {
     as: (who) => makeCityAs(() => live().runtime, who),
     admin: makeAdmin(() => live().runtime),
     fetch: (request, info) => {
-      const { fetch } = live()
+      const { fetch, mounts } = live()
       const url = new URL(request.url)
       const path = below(basePath, url.pathname + url.search)
       if (path === undefined)
         return Promise.resolve(
           Response.json(outside, { status: 404, headers: { "content-type": "application/problem+json" } })
+        )
+      if (mounts.takes(path))
+        return Promise.resolve(
+          Response.json(
+            { ...outside, status: 501, title: "Not available here", detail: "This address needs city.node.request." },
+            { status: 501, headers: { "content-type": "application/problem+json" } }
+          )
         )
       const moved = basePath === "" ? request : new Request(new URL(path, url), request)
       return fetch(moved, Context.make(PeerAddress, info?.ip ?? "") as Context.Context<never>)
@@ -104,8 +115,10 @@ export const createCity = (config: CityConfig): City => {
           response.writeHead(404, { "content-type": "application/problem+json" }).end(JSON.stringify(outside))
           return
         }
+        const { mounts, request: answer } = live()
+        if (mounts.handle(request, response, path)) return
         request.url = path
-        live().request(request, response)
+        answer(request, response)
       },
       upgrade: (_request, socket) => {
         // No route of the city upgrades a connection yet; say so instead of leaving the client waiting.

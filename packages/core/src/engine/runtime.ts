@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import { SqlError } from "effect/sql/SqlError"
 import { Attachments } from "../kernel/attachments/Attachments.ts"
 import { CaseTypes, makeCaseTypes, storeCaseTypes } from "../kernel/cases/registry.ts"
+import { Deployment } from "../kernel/Deployment.ts"
 import { Database, layerDatabase, withPlatform } from "../kernel/db/Database.ts"
 import { compareMigrations, migrate, type MigrationError } from "../kernel/db/migrate.ts"
 import { deriveLogins, ensureRoles, loginUrl } from "../kernel/db/roles.ts"
@@ -255,8 +256,10 @@ export const openCity = (config: CityConfig) =>
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(SharedTransactions.layer), context))
     yield* Effect.provideContext(withPlatform(storeCaseTypes(caseTypes.all)), context)
     const issuer = config.publicUrl ?? "mahalla"
+    const deployment = { mode: config.mode ?? "production", publicUrl: config.publicUrl?.replace(/\/$/, "") } as const
     context = Context.mergeAll(
       context,
+      Context.make(Deployment, deployment) as Context.Context<Erased>,
       Context.make(Issuer, issuer) as Context.Context<Erased>,
       Context.make(StaffNeedsSecondFactor, config.mode !== "dev") as Context.Context<Erased>
     )

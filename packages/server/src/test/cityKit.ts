@@ -13,6 +13,7 @@ import {
   identity,
   issueLink,
   notifications,
+  oauth,
   type Offence,
   payouts,
   putOffence,
@@ -230,6 +231,7 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
     modules: [
       security(),
       identity(),
+      oauth(),
       payouts(),
       reports(),
       notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] })

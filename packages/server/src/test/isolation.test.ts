@@ -209,6 +209,8 @@ describe("another city's people", () => {
       "/v1/audit/checkpoints",
       "/v1/audit/inclusion?position=1",
       "/v1/dead-letters",
+      "/v1/apps",
+      "/v1/me/apps",
       `/v1/dead-letters?topic=dead.${mark.toLowerCase()}`,
       `/v1/outbox?to=${encodeURIComponent("+998900000002")}`,
       "/v1/outbox?limit=200",

@@ -2,6 +2,7 @@
  * A module is a civic capability: its case types, events, jobs, consumers, API, tables and services in one value. The engine's own
  * modules use nothing that a third party's could not.
  */
+import type { IncomingMessage, ServerResponse } from "node:http"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as HttpApi from "effect/http-api/HttpApi"
@@ -29,6 +30,34 @@ export interface ModuleApi {
   readonly layer: Layer.Layer<never, never, Erased>
 }
 
+/** What the engine knows of a request before any router has seen it. */
+export interface MountFacts {
+  /** Named in every answer and log line. */
+  readonly id: string
+  /** The client's address, behind the trusted proxies. */
+  readonly ip: string
+  /** Host name without the port, lower case. */
+  readonly host: string
+  /** From a path that began with `/t/{slug}`. */
+  readonly slug: string | null
+  /** Path and query without the city's sub-path and the tenant. */
+  readonly url: string
+  /** Whether it came over TLS: here, or as a trusted proxy says. */
+  readonly secure: boolean
+}
+
+/** Addresses that a library answers by itself on Node's own objects, before the router. `city.fetch` does not reach them. */
+export interface ModuleMount {
+  /** Whether a path is the mount's, `url` of `MountFacts` without its query. */
+  readonly takes: (path: string) => boolean
+  /** Runs once at the start, with the services of the city. The handler answers everything it is given. */
+  readonly open: Effect.Effect<
+    (request: IncomingMessage, response: ServerResponse, facts: MountFacts) => Promise<void>,
+    Erased,
+    Erased
+  >
+}
+
 export interface Module {
   /** `[a-z][a-z0-9-]*`; names its migrations. */
   readonly id: string
@@ -45,6 +74,7 @@ export interface Module {
   readonly roles: ReadonlyArray<Role>
   readonly migrations: ReadonlyArray<Migration>
   readonly api?: ModuleApi
+  readonly mount?: ModuleMount
   /** Its services; may ask for the kernel's and for those of the modules it requires. */
   readonly layer?: Layer.Layer<Erased, Erased, Erased>
 }

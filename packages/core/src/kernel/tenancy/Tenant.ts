@@ -66,7 +66,9 @@ export const TenantSettings = Schema.Struct({
   /** Of whom a second factor is demanded. Default `staff`: everybody who has a role; in `dev` `nobody`. */
   secondFactor: Schema.optionalKey(Schema.Literals(["staff", "nobody"])),
   /** Changes to how many one-time codes are sent, to which numbers and for how much money. */
-  codes: Schema.optionalKey(CodeOverrides)
+  codes: Schema.optionalKey(CodeOverrides),
+  /** Whether an administrator lets each app of a third party in. Default: `required`. */
+  apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) }))
 })
 export type TenantSettings = typeof TenantSettings.Type
 

@@ -18,6 +18,8 @@ import { sweepIdentity } from "./sweep.ts"
 export { resetFactors } from "./factors.ts"
 export { issueLink } from "./links.ts"
 export { beginSession } from "./signIn.ts"
+export { personByCode, sendCodeTo } from "./byPhone.ts"
+export { Phone } from "./model.ts"
 
 export const identity = (): Module =>
   defineModule({

@@ -22,6 +22,7 @@ const openTables: Readonly<Record<string, string>> = { case_type: "SELECT", migr
 /** Each of them was read by somebody else than its author: bounded to the tenant it is given, or to no rows at all. */
 export const definers = [
   "actor_of",
+  "app_in_force",
   "ensure_event_partitions",
   "keep_balances",
   "principal_of",

@@ -23,6 +23,7 @@ export interface Things {
   readonly territory: string
   readonly unattached: string
   readonly deadLetter: string
+  readonly app: string
 }
 
 export const detector = lightDetector(({ frames }) =>
@@ -90,6 +91,13 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     until: new Date(Date.now() + 3_600_000).toISOString()
   })
   const dead = await deadLetter(kit, tenant, text)
+  const app = await citizen.post("/v1/apps", {
+    name: `App ${text}`,
+    auth: "client_secret_basic",
+    redirectUris: [`https://${text.toLowerCase()}.example/`],
+    grantTypes: ["authorization_code"],
+    scopes: ["openid"]
+  })
   await until("told", async () => {
     const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
     return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
@@ -106,7 +114,8 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     delegation: String(handed.body.id),
     territory: territory.id,
     unattached: unattached.id,
-    deadLetter: dead
+    deadLetter: dead,
+    app: String(app.body.id)
   }
 }
 
@@ -140,6 +149,7 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/delegations")) return [things.delegation]
   if (path.startsWith("/v1/payouts")) return [things.payout]
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
+  if (path.includes("/apps/")) return [things.app]
   return [things.report]
 }
 
@@ -168,6 +178,7 @@ export const bodyFor = (method: string, path: string, things: Things): unknown =
   if (path.endsWith("/comments")) return { text: "from another city" }
   if (path.endsWith("/links")) return { kind: "caused-by", to: things.violation }
   if (path.endsWith("/merge")) return { into: things.report }
+  if (path.endsWith("/apps/{id}/status")) return { status: "blocked" }
   if (path.endsWith("/assignee")) return { assigneeId: things.citizen.id }
   if (path.endsWith("/grants")) return { role: "inspector", territoryId: things.territory }
   if (path.endsWith("/delegations"))
@@ -197,7 +208,8 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.payout,
     things.grant,
     things.delegation,
-    things.territory
+    things.territory,
+    things.app
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
 }
@@ -216,7 +228,8 @@ export const phantom = (things: Things): Things => ({
   delegation: randomUUID(),
   territory: randomUUID(),
   unattached: randomUUID(),
-  deadLetter: randomUUID()
+  deadLetter: randomUUID(),
+  app: randomUUID()
 })
 
 /** A city with staff that nobody has. */

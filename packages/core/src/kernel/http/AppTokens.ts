@@ -1,0 +1,42 @@
+/**
+ * Access tokens of third parties' apps: the door between authentication and whatever issues such tokens. A city without such a module has
+ * none, and takes first-party tokens only.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Permission } from "../policy/decide.ts"
+import type { Forbidden } from "../policy/Policy.ts"
+import type { Tenant } from "../tenancy/Tenant.ts"
+import type { Unauthorized } from "./Authentication.ts"
+
+export interface AppRequest {
+  readonly scheme: "bearer" | "dpop"
+  readonly token: string
+  readonly tenant: Tenant
+  readonly method: string
+  /** Path and query as the router sees them. */
+  readonly url: string
+  /** The `DPoP` header (RFC 9449), if there is one. */
+  readonly proof: string | undefined
+  /** The `Host` header. */
+  readonly host: string
+}
+
+export interface AppAccess {
+  /** The citizen, or the app itself. */
+  readonly principalId: string
+  /** What the scopes amount to: the principal's rights count only as far as they are in here. */
+  readonly within: ReadonlyArray<Permission>
+  /** Whether app and consent are still in force; asked beside reading the principal. */
+  readonly inForce: Effect.Effect<boolean, unknown>
+}
+
+export class AppTokens extends Context.Reference<
+  | {
+      /** By its form alone, before anything is verified. */
+      readonly looksLikeOne: (token: string) => boolean
+      /** Verifies token and proof of possession; `Forbidden` when its scopes do not open this address. */
+      readonly verify: (request: AppRequest) => Effect.Effect<AppAccess, Unauthorized | Forbidden>
+    }
+  | undefined
+>("@mahalla/kernel/AppTokens", { defaultValue: () => undefined }) {}
