@@ -1,7 +1,12 @@
 /** The first of five families of tests about the second wall: what the database's catalogue says. */
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { assert, layer } from "@effect/vitest"
 import { inject } from "vitest"
+import { migrate } from "../db/migrate.ts"
+import { deriveLogins, ensureRoles } from "../db/roles.ts"
+import { kernelMigrations } from "../migrations.ts"
+import { freshDatabase } from "../../testing/freshDatabase.ts"
 import { TestKernel, testKernel } from "../../testing/kernel.ts"
 import { withClient } from "../../test/wall/client.ts"
 import { holes, spoiled } from "../../test/wall/holes.ts"
@@ -15,6 +20,19 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: moduleMigrati
         const { admin } = yield* TestKernel
         assert.deepStrictEqual(yield* withClient(admin, holes), [])
       })
+    )
+
+    it.effect("is_whole_too_in_a_database_whose_tables_are_older_than_it", () =>
+      Effect.gen(function* () {
+        const { admin, owner } = yield* freshDatabase(inject("postgresUrl"))
+        const prepare = ensureRoles(deriveLogins(owner, Redacted.make("not a secret")))
+        const before = kernelMigrations.filter(({ id }) => id < 8)
+        const first = moduleMigrations.filter(({ id }) => id === 1)
+        yield* migrate({ owner, prepare, migrations: [...before, ...first] })
+        assert.notDeepEqual(yield* withClient(admin, holes), [])
+        yield* migrate({ owner, prepare, migrations: [...kernelMigrations, ...moduleMigrations] })
+        assert.deepStrictEqual(yield* withClient(admin, holes), [])
+      }).pipe(Effect.scoped)
     )
 
     it.effect("is_seen_to_have_one_when_anything_is_taken_away", () =>
