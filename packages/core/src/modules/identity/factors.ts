@@ -153,6 +153,7 @@ export const removeTotp = Effect.fn("identity.removeTotp")(function* (self: Self
 
 /** Ten new recovery codes in the place of the old ones. */
 export const renewRecoveryCodes = Effect.fn("identity.renewRecoveryCodes")(function* (tenantId: string, self: Self) {
+  yield* takeTry(tenantId, self.principalId)
   const set = yield* newRecoveryCodes(tenantId, self.principalId)
   yield* withTenant(tenantId)(
     Effect.gen(function* () {

@@ -37,6 +37,8 @@ export const witnessedTypes: ReadonlyArray<string> = [
     "case.escalated"
   ],
   ...["identity.registered", "identity.signed-in", "identity.link-issued", "reports.offence-changed"],
+  // A lost answer has used a code up, or taken the number of the new device with it.
+  ...["identity.sign-in-refused", "identity.new-device"],
   ...["payouts.requested", "payouts.succeeded", "payouts.failed", "payouts.unknown", "payouts.budget-funded"],
   ...[trafficReport, trafficViolation].flatMap(({ definition }) => [
     `${definition.id}.created`,
