@@ -64,7 +64,9 @@ export const TenantSettings = Schema.Struct({
   /** Changes to what may be uploaded, how large and how much. */
   uploads: Schema.optionalKey(UploadOverrides),
   /** Changes to how many one-time codes are sent, to which numbers and for how much money. */
-  codes: Schema.optionalKey(CodeOverrides)
+  codes: Schema.optionalKey(CodeOverrides),
+  /** Payouts to one person in 24 hours; further ones wait, and staff is alerted. Default 50. */
+  payoutsPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })))
 })
 export type TenantSettings = typeof TenantSettings.Type
 

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto"
 import { type Consumer, defineModule, type Migration, type Module, TenantTx } from "@mahalla/core/module"
 import type { StoredEvent } from "@mahalla/core/module"
-import { trafficReport, trafficViolation } from "@mahalla/core"
+import { securityAlert, trafficReport, trafficViolation } from "@mahalla/core"
 import * as Effect from "effect/Effect"
 
 const sql = `
@@ -38,7 +38,8 @@ export const witnessedTypes: ReadonlyArray<string> = [
   ],
   ...["identity.registered", "identity.signed-in", "identity.link-issued", "reports.offence-changed"],
   ...["payouts.requested", "payouts.succeeded", "payouts.failed", "payouts.unknown", "payouts.budget-funded"],
-  ...[trafficReport, trafficViolation].flatMap(({ definition }) => [
+  ...["payouts.held", "audit.checkpoint-refused"],
+  ...[trafficReport, trafficViolation, securityAlert].flatMap(({ definition }) => [
     `${definition.id}.created`,
     ...Object.entries(definition.transitions).map(([name, { event }]) => `${definition.id}.${event ?? name}`)
   ])
