@@ -68,7 +68,9 @@ export const TenantSettings = Schema.Struct({
   /** Changes to how many one-time codes are sent, to which numbers and for how much money. */
   codes: Schema.optionalKey(CodeOverrides),
   /** Whether an administrator lets each app of a third party in. Default: `required`. */
-  apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) }))
+  apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) })),
+  /** Payouts to one person in 24 hours; further ones wait, and staff is alerted. Default 50. */
+  payoutsPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })))
 })
 export type TenantSettings = typeof TenantSettings.Type
 

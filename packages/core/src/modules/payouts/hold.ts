@@ -6,13 +6,14 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
+import { tenantSettings } from "../../kernel/tenancy/settings.ts"
 import { type Payout, PayoutHeld } from "./model.ts"
 
-/** Payouts to one person in 24 hours. */
+/** Payouts to one person in 24 hours, unless the tenant's settings say otherwise. */
 export const payoutsPerDay = 50
 
 /** What a held payout says of itself, for the treasurer. */
-const reason = `The person was paid ${payoutsPerDay} times within a day.`
+const reason = "It waits: the person was paid very often within a day."
 
 /**
  * Whether a reserved payout must wait. It then stays `reserved`, with the reason in `detail`, and its job tries again; staff is told once for each.
@@ -28,10 +29,11 @@ export const isHeld = Effect.fn("payouts.isHeld")(function* (payout: Payout) {
     select count(*)::int as times from mahalla.payout
     where tenant_id = ${tenantId} and principal_id = ${principalId} and state in ('submitting', 'unknown', 'succeeded')
       and changed_at > ${new Date(now - 86_400_000)}`
-  if (paid!.times < payoutsPerDay) return false
+  const perDay = (yield* tenantSettings).payoutsPerDay ?? payoutsPerDay
+  if (paid!.times < perDay) return false
   if (payout.detail !== reason) {
     yield* sql`update mahalla.payout set detail = ${reason} where tenant_id = ${tenantId} and id = ${id}`
-    const facts = { payoutId: id, principalId, amount: String(amount), currency, rail, perDay: String(payoutsPerDay) }
+    const facts = { payoutId: id, principalId, amount: String(amount), currency, rail, perDay: String(perDay) }
     yield* appendEvent(PayoutHeld, facts, { caseId })
   }
   return true

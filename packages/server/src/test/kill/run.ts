@@ -85,7 +85,9 @@ const found = async () => {
       country: "UZ",
       currency: "UZS",
       calendar: { days: [1, 2, 3, 4, 5], from: "09:00", to: "18:00", holidays: [] },
-      corsOrigins: []
+      corsOrigins: [],
+      // Few citizens who report without end, and all of them must end paid.
+      payoutsPerDay: 1_000_000
     }
   })
   await city.admin.principals.createStaff(slug, { name: "Ada", roles: ["municipality-admin"] })

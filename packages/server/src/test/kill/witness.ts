@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto"
 import { type Consumer, defineModule, type Migration, type Module, TenantTx } from "@mahalla/core/module"
 import type { StoredEvent } from "@mahalla/core/module"
-import { trafficReport, trafficViolation } from "@mahalla/core"
+import { securityAlert, trafficReport, trafficViolation } from "@mahalla/core"
 import * as Effect from "effect/Effect"
 
 const sql = `
@@ -40,7 +40,8 @@ export const witnessedTypes: ReadonlyArray<string> = [
   // A lost answer has used a code up, or taken the number of the new device with it.
   ...["identity.sign-in-refused", "identity.new-device"],
   ...["payouts.requested", "payouts.succeeded", "payouts.failed", "payouts.unknown", "payouts.budget-funded"],
-  ...[trafficReport, trafficViolation].flatMap(({ definition }) => [
+  ...["payouts.held", "audit.checkpoint-refused"],
+  ...[trafficReport, trafficViolation, securityAlert].flatMap(({ definition }) => [
     `${definition.id}.created`,
     ...Object.entries(definition.transitions).map(([name, { event }]) => `${definition.id}.${event ?? name}`)
   ])
