@@ -8,19 +8,25 @@ import { PlatformTx, withPlatform } from "../kernel/db/Database.ts"
 import { Keys } from "../kernel/keys/Keys.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
+import { makeRoleBook, RoleBook } from "../kernel/policy/roles.ts"
 import { security } from "../modules/security/index.ts"
 import { layerMemoryLimiter } from "../plugin/memoryLimiter.ts"
 import { testKernel } from "../testing/kernel.ts"
 
 const { caseTypes, migrations, roles } = security()
 const types = makeCaseTypes(caseTypes)
+const typeIds = ["security-alert"]
+const presets = [...presetRoles, ...roles]
 
 export const securityRooms = (postgresUrl: string) =>
   Layer.effectDiscard(withPlatform(storeCaseTypes(types.all))).pipe(
     Layer.provideMerge(testKernel({ postgresUrl, migrations, maxConnections: 16 })),
     Layer.provideMerge(Layer.succeed(CaseTypes, types)),
     Layer.provideMerge(Keys.layer(Redacted.make("a secret for the tests of guards and alerts"))),
-    Layer.provideMerge(Layer.succeed(Policy, { roles: rolesOf([...presetRoles, ...roles], ["security-alert"]) }))
+    Layer.provideMerge(Layer.succeed(Policy, { roles: rolesOf(presets, typeIds) })),
+    Layer.provideMerge(
+      Layer.succeed(RoleBook, makeRoleBook({ presets, caseTypes: typeIds, permissions: [], knows: () => true }))
+    )
   )
 
 /** From six in the morning of a day, with limits that nobody has touched. */

@@ -50,11 +50,11 @@ export class AccessTokens extends Context.Service<
             keys.verify("access-token", token, { typ, issuer, audience }).pipe(
               Effect.mapError(() => refused),
               Effect.flatMap((claims) =>
-                isId(claims.sub) && isId(claims["tenant"]) && (claims["sid"] === undefined || isId(claims["sid"]))
+                isId(claims.sub) && isId(claims["tenant"]) && (claims["platform"] === true || isId(claims["sid"]))
                   ? Effect.succeed({
                       tenantId: claims["tenant"],
                       principalId: claims.sub,
-                      ...(claims["sid"] === undefined ? {} : { sessionId: claims["sid"] }),
+                      ...(isId(claims["sid"]) ? { sessionId: claims["sid"] } : {}),
                       expiresAt: (claims.exp ?? 0) * 1000
                     })
                   : Effect.fail(refused)
@@ -71,7 +71,7 @@ export class AccessTokens extends Context.Service<
                   aud: audience,
                   sub: principalId,
                   tenant: tenantId,
-                  ...(sessionId === undefined ? {} : { sid: sessionId })
+                  ...(sessionId === undefined ? { platform: true } : { sid: sessionId })
                 },
                 { typ, expiresIn: `${accessTokenLife} seconds` }
               )

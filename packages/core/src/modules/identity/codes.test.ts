@@ -10,7 +10,9 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { type Database, PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/Database.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import type { TooManyRequests } from "../../kernel/limits/gcra.ts"
+import { layerMemoryLimiter } from "../../plugin/memoryLimiter.ts"
 import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.ts"
+import { security } from "../security/index.ts"
 import { makeCode, personOfPhone, tryCode } from "./codes.ts"
 import { issueLink, useLink } from "./links.ts"
 import { personByCode } from "./byPhone.ts"
@@ -21,9 +23,14 @@ import { takeTotp } from "./totp.ts"
 const migrations = ["0001_identity", "0002_sessions-and-factors"].map((name) =>
   readMigration("identity", new URL(`./migrations/${name}.sql`, import.meta.url))
 )
-const rooms = Layer.provideMerge(
+const rooms = Layer.mergeAll(
   Keys.layer(Redacted.make("a secret for the tests of signing in")),
-  testKernel({ postgresUrl: inject("postgresUrl"), migrations, maxConnections: 24 })
+  layerMemoryLimiter,
+  testKernel({
+    postgresUrl: inject("postgresUrl"),
+    migrations: [...security().migrations, ...migrations],
+    maxConnections: 24
+  })
 )
 const phone = "+998901234567"
 const other = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, "0")

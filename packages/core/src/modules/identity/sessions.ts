@@ -80,7 +80,9 @@ const isStaff = Effect.fnUntraced(function* (principalId: string) {
   const [row] = yield* sql<{ staff: boolean }>`
     select p.kind = 'staff' or exists (
       select from mahalla.role_grant g
-      where g.tenant_id = ${tenantId} and g.principal_id = p.id and (g.until is null or g.until > ${now})) as staff
+      where g.tenant_id = ${tenantId} and g.principal_id = p.id and (g.until is null or g.until > ${now})) or exists (
+      select from mahalla.delegation d
+      where d.tenant_id = ${tenantId} and d.principal_id = p.id and d.ended_at is null and d.until > ${now}) as staff
     from mahalla.principal p where p.tenant_id = ${tenantId} and p.id = ${principalId}`
   return row?.staff === true
 })
