@@ -87,67 +87,60 @@ const layers = Effect.fnUntraced(function* (asked: CodeRequest, limits: CodeLimi
   yield* takeShared(tenant, shared("code:tenant:all", limits.perTenant), "the whole city")
 })
 
-const demandNotPaused = Effect.fnUntraced(function* ({ phone, tenant }: CodeRequest) {
-  const left = Math.ceil((yield* withTenant(tenant.tenantId)(pausedFor(prefixOf(phone)))) / 1000)
-  if (left === 0) return
-  return yield* new TooManyRequests({
-    message: `Codes to numbers like this one are paused. Try again in ${minutes(left)} minutes, or ask the city for another way to sign in.`,
-    retryAfter: left
-  })
-})
-
-const demandMoney = Effect.fnUntraced(function* ({ tenant }: CodeRequest, limits: CodeLimits) {
-  const outcome = yield* withTenant(tenant.tenantId)(spend(limits, tenant.settings.timeZone))
-  if (outcome.taken) return outcome.day
-  yield* alertIn(tenant, {
-    kind: "code-money",
-    originator: "the whole city",
-    summary: `The day's money for codes is spent: ${limits.moneyPerDay} minor units of ${tenant.settings.currency}. Nobody signs in by phone until midnight; raise moneyPerDay if this is no attack.`
-  })
-  return yield* new TooManyRequests({
-    message: "No more codes are sent today. Sign in another way, or try again tomorrow.",
-    retryAfter: Math.max(1, Math.ceil(outcome.left / 1000))
-  })
-})
-
-/** Counts a code that is about to be sent, and pauses its prefix when those before it were not used. */
-const noteSent = Effect.fnUntraced(function* ({ phone, tenant }: CodeRequest, limits: CodeLimits) {
+/** One transaction: whether the prefix is paused, the day's money, the count of what is sent and what it says about the prefix. */
+const book = Effect.fnUntraced(function* ({ phone, tenant }: CodeRequest, limits: CodeLimits) {
   const prefix = prefixOf(phone)
-  yield* withTenant(tenant.tenantId)(
-    Effect.gen(function* () {
-      yield* countSent(phone)
-      const bad = yield* judge(prefix, limits)
-      if (bad === undefined) return
-      yield* raiseAlert({
-        kind: "prefix-paused",
-        originator: prefix,
-        summary: `Of ${bad.sent} codes to ${prefix}… within an hour ${bad.used} were used. Codes to it are paused for ${minutes(limits.pause)} minutes.`
-      })
+  const left = yield* pausedFor(prefix)
+  if (left > 0) return { state: "paused", left } as const
+  const spent = yield* spend(limits, tenant.settings.timeZone)
+  if (!spent.taken) {
+    yield* raiseAlert({
+      kind: "code-money",
+      originator: "the whole city",
+      summary: `The day's money for codes is spent: ${limits.moneyPerDay} minor units of ${tenant.settings.currency}. Nobody signs in by phone until midnight; raise moneyPerDay if this is no attack.`
     })
-  )
+    return { state: "spent", left: spent.left } as const
+  }
+  yield* countSent(phone, 1)
+  const bad = yield* judge(prefix, limits)
+  if (bad !== undefined)
+    yield* raiseAlert({
+      kind: "prefix-paused",
+      originator: prefix,
+      summary: `Of ${bad.sent} codes to ${prefix}… within an hour ${bad.used} were used. Codes to it are paused for ${minutes(limits.pause)} minutes.`
+    })
+  return { state: "booked", day: spent.day } as const
 })
 
 /**
  * Makes a code behind all guards. Fails with `TooManyRequests`, or `Refused` for a number that is not served; with `LimiterError` while limits
- * cannot be counted. The day's money is given back when the code was not made.
+ * cannot be counted. What was booked is taken back when the code was not made; nothing that can fail comes after it was.
  */
 export const guardCode =
   (asked: CodeRequest) =>
   <A, E, R>(make: Effect.Effect<A, E, R>) =>
     Effect.gen(function* () {
-      const { tenant } = asked
-      const limits = codeLimitsOf(tenant.settings)
+      const inside = withTenant(asked.tenant.tenantId)
+      const limits = codeLimitsOf(asked.tenant.settings)
       yield* layers(asked, limits)
-      yield* demandNotPaused(asked)
-      const day = yield* demandMoney(asked, limits)
-      const made = yield* Effect.onError(make, () => Effect.ignore(withTenant(tenant.tenantId)(giveBack(limits, day))))
-      yield* noteSent(asked, limits)
-      return made
+      const booked = yield* inside(book(asked, limits))
+      if (booked.state !== "booked") {
+        const retryAfter = Math.max(1, Math.ceil(booked.left / 1000))
+        return yield* new TooManyRequests({
+          message:
+            booked.state === "paused"
+              ? `Codes to numbers like this one are paused. Try again in ${minutes(retryAfter)} minutes, or ask the city for another way to sign in.`
+              : "No more codes are sent today. Sign in another way, or try again tomorrow.",
+          retryAfter
+        })
+      }
+      const takeBack = Effect.andThen(giveBack(limits, booked.day), countSent(asked.phone, -1))
+      return yield* Effect.onError(make, () => Effect.ignore(inside(takeBack)))
     })
 
-/** After the right code was given: its prefix is one whose codes are used. */
+/** After the right code was given: its prefix is one whose codes are used. A count that fails must not cost anybody their sign-in. */
 export const codeUsed = ({ phone, tenant }: Pick<CodeRequest, "phone" | "tenant">) =>
-  withTenant(tenant.tenantId)(countUsed(phone))
+  Effect.ignore(withTenant(tenant.tenantId)(countUsed(phone)))
 
 /** Wrong codes in an hour after which staff is alerted: for one number, from one address block. */
 const failuresBefore = { number: 10, block: 40 }

@@ -19,7 +19,8 @@ const count = Effect.fnUntraced(function* (prefix: string, sent: number, used: n
     on conflict (tenant_id, prefix, slot) do update set sent = held.sent + excluded.sent, used = held.used + excluded.used`
 })
 
-export const countSent = (phone: string) => count(prefixOf(phone), 1, 0)
+/** `amount` is -1 for a code that was not made after all. */
+export const countSent = (phone: string, amount: 1 | -1) => count(prefixOf(phone), amount, 0)
 export const countUsed = (phone: string) => count(prefixOf(phone), 0, 1)
 
 /** Milliseconds for which a prefix is paused still; 0 when it is not. */

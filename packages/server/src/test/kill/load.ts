@@ -113,7 +113,11 @@ export const citizen = async (options: CitizenOptions): Promise<void> => {
         ["sign-in", "POST", "/v1/auth/session", { ...json, ...from }, JSON.stringify({ phone, code, language: "en" })]
       )
       // A lost answer has used the code up: ask for another one.
-      if (session.status === 401) continue
+      if (session.status === 401) {
+        // There is none for half a minute, and tries are counted.
+        await pause(1_000)
+        continue
+      }
       records.phones.push(phone)
       return (session.body as { accessToken: string }).accessToken
     }
