@@ -15,6 +15,7 @@ const valueOf = (tenant: string, { column, type }: Column): string => {
   if (type.endsWith("[]")) return "'{}'"
   if (type === "jsonb") return "'{}'"
   if (type === "boolean") return "true"
+  if (type === "date") return "current_date"
   if (type.startsWith("timestamp")) return "now()"
   if (type === "text" || type === "bytea") return "gen_random_uuid()::text" + (type === "bytea" ? "::bytea" : "")
   return "1"
