@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type City, createCity, identity, issueLink, oauth, payouts, reports } from "@mahalla/core"
+import { type City, createCity, identity, issueLink, oauth, payouts, reports, security } from "@mahalla/core"
 import { defaults, serve, type Serving } from "@mahalla/server"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type CitizenApp, startCitizenApp } from "./app.ts"
@@ -41,7 +41,7 @@ describe("an app that acts for a citizen", () => {
       home,
       mode: "dev",
       plugins: defaults(),
-      modules: [identity(), oauth(), payouts(), reports()],
+      modules: [security(), identity(), oauth(), payouts(), reports()],
       logFormat: "silent"
     })
     await city.start()

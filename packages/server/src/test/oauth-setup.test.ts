@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { type CityConfig, createCity, identity, oauth } from "@mahalla/core"
+import { type CityConfig, createCity, identity, oauth, security } from "@mahalla/core"
 import { freshDatabase } from "@mahalla/core/testing"
 import { filesystem } from "@mahalla/filesystem"
 import { outboxMessenger } from "@mahalla/outbox-messenger"
@@ -41,7 +41,7 @@ const cityWith = (config: Partial<CityConfig>) =>
     home,
     secret: "a secret for the tests of setting up, not for use",
     plugins: [postgres({ url: databaseUrl, maxConnections: 6 }), filesystem({}), outboxMessenger({})],
-    modules: [identity(), oauth()],
+    modules: [security(), identity(), oauth()],
     logFormat: "silent",
     ...config
   })
@@ -133,7 +133,7 @@ describe("a city without the module", () => {
     const database = await Effect.runPromise(Scope.provide(freshDatabase(inject("postgresUrl")), scope))
     const city = cityWith({
       plugins: [postgres({ url: Redacted.value(database.owner) }), filesystem({}), outboxMessenger({})],
-      modules: [identity()]
+      modules: [security(), identity()]
     })
     await city.start()
     const serving = await serve(city, { port: 0, host: "127.0.0.1" })

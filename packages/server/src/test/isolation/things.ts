@@ -24,6 +24,7 @@ export interface Things {
   readonly unattached: string
   readonly deadLetter: string
   readonly app: string
+  readonly session: string
 }
 
 export const detector = lightDetector(({ frames }) =>
@@ -115,7 +116,8 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     territory: territory.id,
     unattached: unattached.id,
     deadLetter: dead,
-    app: String(app.body.id)
+    app: String(app.body.id),
+    session: String((await citizen.get("/v1/me/sessions")).body.items[0].id)
   }
 }
 
@@ -149,6 +151,7 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/delegations")) return [things.delegation]
   if (path.startsWith("/v1/payouts")) return [things.payout]
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
+  if (path.startsWith("/v1/me/sessions")) return [things.session]
   if (path.includes("/apps/")) return [things.app]
   return [things.report]
 }
@@ -209,7 +212,8 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.grant,
     things.delegation,
     things.territory,
-    things.app
+    things.app,
+    things.session
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
 }
@@ -229,7 +233,8 @@ export const phantom = (things: Things): Things => ({
   territory: randomUUID(),
   unattached: randomUUID(),
   deadLetter: randomUUID(),
-  app: randomUUID()
+  app: randomUUID(),
+  session: randomUUID()
 })
 
 /** A city with staff that nobody has. */

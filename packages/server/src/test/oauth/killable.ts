@@ -1,5 +1,5 @@
 /** A city with the OAuth provider in a process of its own, to be killed. Founds its tenant at the first start; says where it is and who its staff is. */
-import { createCity, identity, issueLink, oauth } from "@mahalla/core"
+import { createCity, identity, issueLink, oauth, security } from "@mahalla/core"
 import { filesystem } from "@mahalla/filesystem"
 import { outboxMessenger } from "@mahalla/outbox-messenger"
 import { postgres } from "@mahalla/postgres"
@@ -15,7 +15,7 @@ const city = createCity({
   mode: "dev",
   secret: "a secret for the tests of a killed city, not for use",
   plugins: [postgres({ url: databaseUrl, maxConnections: 8 }), filesystem({}), outboxMessenger({})],
-  modules: [identity(), oauth()],
+  modules: [security(), identity(), oauth()],
   trustedProxies: ["127.0.0.1"],
   logFormat: "silent"
 })
