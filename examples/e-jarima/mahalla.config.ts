@@ -13,7 +13,7 @@ import {
 import { defaults, defineConfig } from "@mahalla/server"
 import { demo } from "./src/demo.ts"
 
-export default defineConfig(({ databaseUrl, mode, publicUrl, s3 }) => ({
+export default defineConfig(({ databaseUrl, publicUrl, s3 }) => ({
   plugins: defaults({ databaseUrl, s3, plates: { countries: ["UZ", "GE", "EU"] } }),
   modules: [
     security(),
@@ -21,8 +21,8 @@ export default defineConfig(({ databaseUrl, mode, publicUrl, s3 }) => ({
     payouts(),
     reports(),
     notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] }),
-    // Others' apps need an address that the world can reach.
-    ...(mode === "dev" || publicUrl !== undefined ? [oauth()] : [])
+    // Others' apps need an address that the world can reach: outside of dev it does not start without MAHALLA_PUBLIC_URL.
+    oauth()
   ],
   ...(publicUrl === undefined ? {} : { publicUrl }),
   demo
