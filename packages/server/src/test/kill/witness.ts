@@ -32,6 +32,8 @@ export const witnessedTypes: ReadonlyArray<string> = [
     "attachment.stored",
     "attachment.rejected",
     "attachment.original-opened",
+    // By the engine: what it could not read in the evidence.
+    "case.commented",
     "case.linked",
     "case.deadline-passed",
     "case.escalated"
