@@ -1,4 +1,6 @@
+import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
+import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type City, createCity, identity, issueLink, oauth, payouts, reports, security } from "@mahalla/core"
@@ -7,6 +9,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type CitizenApp, startCitizenApp } from "./app.ts"
 
 const phone = "+998901112233"
+
+/** Redirect addresses are registered with their port, before anything listens there. */
+const freePort = async () => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}
 
 describe("an app that acts for a citizen", () => {
   const home = mkdtempSync(join(tmpdir(), "mahalla-citizen-app-"))
@@ -65,7 +76,7 @@ describe("an app that acts for a citizen", () => {
       .accessToken
     await json("POST", "/v1/auth/code", { phone })
     const { accessToken } = await json("POST", "/v1/auth/session", { phone, code: await code() })
-    const port = 40_000 + Math.floor(Math.random() * 20_000)
+    const port = await freePort()
     const registration = await json(
       "POST",
       "/v1/apps",

@@ -2,6 +2,7 @@
  * An app of a third party: a citizen signs in at the city, ticks what the app may do, and the app reads their reports in their name. It needs
  * nothing of the city's code, only a standard OAuth client.
  */
+import { once } from "node:events"
 import { randomUUID } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -91,7 +92,7 @@ export const startCitizenApp = async (registration: Registration, port = 0): Pro
       response.writeHead(502).end(cause instanceof Error ? cause.message : "failed")
     })
   })
-  await new Promise<void>((resolve) => http.listen(port, "127.0.0.1", resolve))
+  await once(http.listen(port, "127.0.0.1"), "listening")
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
   callback = `${url}/callback`
   return {
