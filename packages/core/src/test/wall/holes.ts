@@ -25,7 +25,6 @@ export const definers = [
   "app_in_force",
   "ensure_event_partitions",
   "keep_balances",
-  "principal_of",
   "search_cases",
   "session_state",
   "use_api_key"

@@ -140,6 +140,7 @@ end
 $$;
 revoke execute on function mahalla.actor_of(uuid, uuid, uuid) from public;
 grant execute on function mahalla.actor_of(uuid, uuid, uuid) to mahalla_app;
+drop function mahalla.principal_of(uuid, uuid);
 
 -- Tables that belong to no tenant, beside those of 0001_kernel.sql: mahalla.platform_admin, mahalla.platform_link, mahalla.platform_log.
 

@@ -94,7 +94,7 @@ create index oauth_error_age on mahalla.oauth_error (at);
 select mahalla.protect('mahalla.oauth_error', 'select, insert');
 
 -- Whether a token's app may still act: its grant is neither revoked nor over (none is needed for what an app does by itself) and the app
--- is in force. Without a transaction, beside principal_of. Audited: reads two tables by the given tenant, app and grant only.
+-- is in force. Without a transaction, beside actor_of. Audited: reads two tables by the given tenant, app and grant only.
 create function mahalla.app_in_force(tenant uuid, app uuid, grant_of text, at timestamptz) returns boolean
   language sql stable security definer set search_path = pg_catalog, mahalla
   as $$
