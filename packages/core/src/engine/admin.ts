@@ -3,6 +3,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { TenantTx, withPlatform, withTenant } from "../kernel/db/Database.ts"
 import { newId } from "../kernel/ids.ts"
+import { type NameRow, sealName, withName } from "../kernel/personal/people.ts"
 import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import { listTenants, tenantBySlug } from "../kernel/tenancy/resolve.ts"
 import { createTenant, type NewTenant } from "../kernel/tenancy/tenants.ts"
@@ -68,8 +69,8 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
               const { sql, tenantId } = yield* TenantTx
               const id = yield* newId
               yield* sql`
-                insert into mahalla.principal (tenant_id, id, kind, name, language)
-                values (${tenantId}, ${id}, 'staff', ${staff.name}, ${staff.language ?? "en"})`
+                insert into mahalla.principal (tenant_id, id, kind, name_sealed, language)
+                values (${tenantId}, ${id}, 'staff', ${yield* sealName(id, staff.name)}, ${staff.language ?? "en"})`
               for (const role of staff.roles) {
                 yield* sql`insert into mahalla.role_grant (tenant_id, id, principal_id, role) values (${tenantId}, ${yield* newId}, ${id}, ${role})`
               }
@@ -82,13 +83,14 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
       perform(
         inside(
           slug,
-          Effect.flatMap(
-            TenantTx,
-            ({ sql, tenantId }) => sql<{ id: string; name: string | null }>`
-              select p.id, p.name from mahalla.principal p join mahalla.role_grant g on g.tenant_id = p.tenant_id and g.principal_id = p.id
+          Effect.gen(function* () {
+            const { sql, tenantId } = yield* TenantTx
+            const rows = yield* sql<NameRow>`
+              select p.id, p.name, p.name_sealed from mahalla.principal p join mahalla.role_grant g on g.tenant_id = p.tenant_id and g.principal_id = p.id
               where p.tenant_id = ${tenantId} and g.role = ${role} and g.territory_id is null and (g.until is null or g.until > now())
                 and p.status = 'active' order by p.id`
-          )
+            return yield* Effect.forEach(rows, withName)
+          })
         )
       ),
     health: () =>

@@ -20,6 +20,10 @@ import { JobSignal } from "../kernel/jobs/enqueue.ts"
 import { Issuer, Keys } from "../kernel/keys/Keys.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
+import { kernelParts } from "../kernel/personal/kernelParts.ts"
+import { checkDatabase, type Masters, mastersOf } from "../kernel/personal/master.ts"
+import type { SealedPart } from "../kernel/personal/SealedPart.ts"
+import { layerVault } from "../kernel/personal/Vault.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import { makeSignals, Signals } from "../kernel/Signals.ts"
@@ -33,7 +37,7 @@ import { relaySignals, startBackground } from "./background.ts"
 import { CityError, type CityConfig, cityError } from "./config.ts"
 import { layerLogging } from "./logging.ts"
 import { checkPlugins, flatten, openPlugin, openPorts } from "./plugins.ts"
-import { deploymentSecret } from "./secret.ts"
+import { deploymentSecret, previousSecret } from "./secret.ts"
 import type { Erased } from "../kernel/Erased.ts"
 
 /** Everything a running city holds; what is inside is typed where it is used. */
@@ -59,6 +63,7 @@ const asCityError = (error: unknown): CityError => {
       error
     )
   }
+  if (tagged._tag === "MasterKeyError") return cityError("MasterKey", tagged.message ?? "", error)
   if (tagged._tag === "CaseTypeError") return cityError("CaseType", tagged.message ?? "", error)
   return cityError("Storage", `The city could not start: ${tagged.message ?? String(error)}`, error)
 }
@@ -113,6 +118,7 @@ const prepareDatabase = Effect.fnUntraced(function* (
   config: CityConfig,
   settings: StorageSettings,
   secret: Redacted.Redacted<string>,
+  masters: Masters,
   modules: ReadonlyArray<Module>
 ) {
   const migrations = [...kernelMigrations, ...modules.flatMap((module) => module.migrations)]
@@ -157,11 +163,18 @@ const prepareDatabase = Effect.fnUntraced(function* (
   const { unknown } = yield* migrate({
     owner: directUrl(settings.owner, settings),
     migrations,
-    prepare: ensureRoles(ownLogins, refused),
+    // Before log-ins are taken from a server that has the right secret.
+    prepare: (query) => Effect.andThen(checkDatabase(query, masters), ensureRoles(ownLogins, refused)(query)),
     onApplied: (_, done, total) => Effect.sync(() => config.onProgress?.({ step: "migrate", done, total }))
   })
   return { context: yield* open, unknown }
 })
+
+/** Every sealed value that the city's keys must follow. */
+export const sealedPartsOf = (modules: ReadonlyArray<Module>): ReadonlyArray<SealedPart> => [
+  ...kernelParts,
+  ...modules.flatMap((module) => module.sealed)
+]
 
 /** Opens the city in the scope. */
 export const openCity = (config: CityConfig) =>
@@ -170,6 +183,7 @@ export const openCity = (config: CityConfig) =>
     yield* checkPlugins(plugins)
     const modules = yield* Effect.try({ try: () => orderModules(config.modules), catch: (error) => error as CityError })
     const secret = yield* deploymentSecret(config)
+    const masters = mastersOf(secret, yield* previousSecret(config))
     const holder = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
 
     const storagePlugin = plugins.find((plugin) => plugin.provides.includes(Storage))
@@ -177,7 +191,7 @@ export const openCity = (config: CityConfig) =>
       return yield* cityError("Plugin", "No plugin provides Storage. Add postgres() to the city's plugins.")
     const storageContext = yield* openPlugin(storagePlugin, config, undefined)
     const storage = Context.getUnsafe(storageContext as Context.Context<Storage>, Storage)
-    const { context: database, unknown } = yield* prepareDatabase(config, storage.settings, secret, modules)
+    const { context: database, unknown } = yield* prepareDatabase(config, storage.settings, secret, masters, modules)
 
     const { platform } = connectionsOf(storage.settings, secret)
     const ports = yield* openPorts(plugins, config, {
@@ -201,6 +215,7 @@ export const openCity = (config: CityConfig) =>
     const announce = (wake: Effect.Effect<void>, channel: string) =>
       Effect.andThen(wake, Effect.ignore(Effect.forkDetach(Effect.ignore(bus.publish(channel, "")))))
     const keys = yield* Layer.build(Keys.layer(secret))
+    const vault = yield* Effect.provideContext(Layer.build(layerVault(masters)), database)
     const logging = yield* Layer.build(
       layerLogging(config.logFormat ?? (config.mode === "dev" ? "readable" : "json"), config.logLevel ?? "Info")
     )
@@ -218,6 +233,7 @@ export const openCity = (config: CityConfig) =>
       database as Context.Context<Erased>,
       ports,
       keys as Context.Context<Erased>,
+      vault as Context.Context<Erased>,
       Context.make(Signals, signals) as Context.Context<Erased>,
       Context.make(CaseTypes, caseTypes) as Context.Context<Erased>,
       Context.make(Policy, { roles }) as Context.Context<Erased>,
@@ -249,6 +265,7 @@ export const openCity = (config: CityConfig) =>
           jobs: [deadlineJob, ...modules.flatMap((module) => module.jobs)],
           consumers: modules.flatMap((module) => module.consumers),
           schedules: [...kernelSchedules, ...modules.flatMap((module) => module.schedules)],
+          sealed: sealedPartsOf(modules),
           concurrency: config.jobConcurrency ?? 8
         }),
         context

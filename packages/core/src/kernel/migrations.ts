@@ -10,5 +10,6 @@ export const kernelMigrations: ReadonlyArray<Migration> = [
   kernel("./cases/migrations/0004_case.sql"),
   kernel("./attachments/migrations/0005_attachment.sql"),
   kernel("./jobs/migrations/0006_job.sql"),
-  kernel("./transparency-log/migrations/0007_transparency-log.sql")
+  kernel("./transparency-log/migrations/0007_transparency-log.sql"),
+  kernel("./personal/migrations/0009_personal-data.breaking.sql")
 ]

@@ -12,6 +12,7 @@ import { InvalidInput } from "../cases/model.ts"
 import { writtenBlind } from "../db/blind.ts"
 import { PlatformTx, TenantTx, withTenant } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
+import { sealedColumn } from "../personal/Vault.ts"
 import { SharedTransactions } from "./shared.ts"
 
 /** The key was used for another request. */
@@ -56,15 +57,27 @@ interface Taken {
   readonly body_hash: string | null
   readonly status: number | null
   readonly answer: unknown
+  readonly answer_sealed: string | null
 }
 
 const answerWrite: LaterWrite<Record<string, unknown>> = {
   insert: (sql, json) => sql`
-    insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer, created_at)
-    select tenant_id, principal_id, route, key, body_hash, status, answer, created_at
+    insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer_sealed, created_at)
+    select tenant_id, principal_id, route, key, body_hash, status, answer_sealed, created_at
     from jsonb_to_recordset(${json}::text::jsonb) as given
-      (tenant_id uuid, principal_id uuid, route text, key text, body_hash text, status integer, answer jsonb, created_at timestamptz)`
+      (tenant_id uuid, principal_id uuid, route text, key text, body_hash text, status integer, answer_sealed text, created_at timestamptz)`
 }
+
+/** An answer repeats what its request has made, personal values and all. */
+export const answerColumn = sealedColumn("idempotency_key", "answer")
+export const answerRow = (principalId: string, route: string, key: string): string =>
+  JSON.stringify([principalId, route, key])
+
+/** The stored answer; null without one, and in clear where it was stored so. */
+const storedAnswer = Effect.fnUntraced(function* (row: string, { answer, answer_sealed }: Taken) {
+  if (answer_sealed === null) return answer
+  return JSON.parse(yield* answerColumn.open(row, answer_sealed)) as unknown
+})
 
 const isKey = (key: string) => /^[\x21-\x7e]{1,255}$/.test(key)
 const hashOf = (body: unknown) => createHash("sha256").update(canonical(body)).digest("base64url")
@@ -75,6 +88,7 @@ const keep = Effect.fnUntraced(function* (
   answer: IdempotentAnswer<unknown>
 ) {
   const { later, tenantId } = yield* TenantTx
+  const row = answerRow(principalId ?? nobody, route, key)
   later.add(answerWrite, {
     tenant_id: tenantId,
     principal_id: principalId ?? nobody,
@@ -82,7 +96,7 @@ const keep = Effect.fnUntraced(function* (
     key,
     body_hash: hash,
     status: answer.status,
-    answer: answer.body ?? null,
+    answer_sealed: answer.body == null ? null : yield* answerColumn.seal(row, JSON.stringify(answer.body)),
     created_at: yield* DateTime.nowAsDate
   })
 })
@@ -113,7 +127,10 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
   if (taken === undefined || !taken.free) return yield* new IdempotencyInProgress({ key })
   if (taken.body_hash !== null) {
     if (taken.body_hash !== hash) return yield* new IdempotencyConflict({ key })
-    return { answer: { status: taken.status!, body: taken.answer as Body }, replayed: true }
+    return {
+      answer: { status: taken.status!, body: (yield* storedAnswer(answerRow(principalId, route, key), taken)) as Body },
+      replayed: true
+    }
   }
   const answer = yield* effect
   yield* keep(request, hash, answer)

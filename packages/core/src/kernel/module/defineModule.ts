@@ -10,6 +10,7 @@ import type { Migration } from "../db/Migration.ts"
 import type { Consumer } from "../events/Consumer.ts"
 import type { EventType } from "../events/Event.ts"
 import type { JobDefinition } from "../jobs/Job.ts"
+import type { SealedPart } from "../personal/SealedPart.ts"
 import type { Role } from "../policy/decide.ts"
 import type { Erased } from "../Erased.ts"
 
@@ -44,6 +45,8 @@ export interface Module {
   /** Roles it suggests beside the presets. */
   readonly roles: ReadonlyArray<Role>
   readonly migrations: ReadonlyArray<Migration>
+  /** Its tables' sealed values, for a change of keys. */
+  readonly sealed: ReadonlyArray<SealedPart>
   readonly api?: ModuleApi
   /** Its services; may ask for the kernel's and for those of the modules it requires. */
   readonly layer?: Layer.Layer<Erased, Erased, Erased>
@@ -59,5 +62,6 @@ export const defineModule = (module: { readonly id: string } & Partial<Module>):
   permissions: [],
   roles: [],
   migrations: [],
+  sealed: [],
   ...module
 })

@@ -15,7 +15,7 @@ const modules = ["identity", "payouts", "reports", "notifications"].map((name) =
 )
 
 /** The whole list; see docs and 0001_kernel.sql. */
-const withoutTenant = ["case_type", "lease", "migration", "schedule"]
+const withoutTenant = ["case_type", "lease", "master_key", "migration", "schedule"]
 
 /** Each of them was read by somebody else than its author: bounded to the tenant it is given, or to no rows at all. */
 const definers = ["ensure_event_partitions", "keep_balances", "principal_of", "search_cases"]

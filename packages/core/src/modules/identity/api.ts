@@ -16,6 +16,7 @@ import { Id, newId } from "../../kernel/ids.ts"
 import { senderOf } from "../../kernel/limits/address.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
 import { Messengers } from "../../kernel/ports.ts"
+import { nameOf, type NameRow, phoneOf, type PhoneRow, sealName } from "../../kernel/personal/people.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { codeRefused, makeCode, personOfPhone, tryCode } from "./codes.ts"
 import { useLink } from "./links.ts"
@@ -113,15 +114,16 @@ const me = Effect.gen(function* () {
   const rows =
     actor.id === null
       ? []
-      : yield* sql<{ name: string | null; phone: string | null; language: string }>`
-          select name, phone, language from mahalla.principal where tenant_id = ${tenantId} and id = ${actor.id}`
+      : yield* sql<NameRow & PhoneRow & { readonly language: string }>`
+          select id, name, name_sealed, phone, phone_sealed, language from mahalla.principal where tenant_id = ${tenantId} and id = ${actor.id}`
   const row = rows[0]
+  const phone = row === undefined ? null : yield* phoneOf(row)
   return {
     id: actor.id,
     kind: actor.kind,
-    name: row?.name ?? null,
+    name: row === undefined ? null : yield* nameOf(row),
     language: row?.language ?? tenant.settings.languages[0] ?? "en",
-    phone: row?.phone == null ? null : `…${row.phone.slice(-2)}`,
+    phone: phone === null ? null : `…${phone.slice(-2)}`,
     roles: actor.grants.map(({ role, territoryId }) => ({ role, territoryId }))
   }
 })
@@ -198,9 +200,12 @@ const handlers = HttpApiBuilder.group(IdentityApi, "identity", (group) =>
           const actor = yield* Actor
           if (actor.id === null) return yield* new Unauthorized({ message: "Sign in to change your profile." })
           const { sql, tenantId } = yield* TenantTx
+          const named = payload.name !== undefined
+          const sealed = yield* sealName(actor.id, payload.name ?? null)
           yield* sql`
             update mahalla.principal
-            set name = case when ${payload.name !== undefined} then ${payload.name ?? null} else name end,
+            set name = case when ${named} then null else name end,
+                name_sealed = case when ${named} then ${sealed} else name_sealed end,
                 language = coalesce(${payload.language ?? null}, language)
             where tenant_id = ${tenantId} and id = ${actor.id}`
           return yield* me

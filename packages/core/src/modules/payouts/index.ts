@@ -5,6 +5,7 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { PayoutsApi, payoutsApiLayer } from "./api.ts"
 import { payJob, recoverPayouts } from "./jobs.ts"
+import { sealedPayees } from "./sealed.ts"
 import { BudgetFunded, PayoutFailed, PayoutRequested, PayoutSucceeded, PayoutUnknown } from "./model.ts"
 
 export { unbalanced } from "./ledger.ts"
@@ -18,6 +19,9 @@ export const payouts = (): Module =>
     jobs: [payJob],
     schedules: [{ id: "payouts.recover", cron: "*/10 * * * *", run: recoverPayouts }],
     permissions: ["payout.read", "payout.settle", "account.read", "account.fund"],
-    migrations: [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))],
+    migrations: ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+      readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
+    ),
+    sealed: [sealedPayees],
     api: { definition: PayoutsApi, layer: payoutsApiLayer }
   })
