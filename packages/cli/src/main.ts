@@ -10,13 +10,14 @@ import { demo } from "./commands/demo.ts"
 import { dev } from "./commands/dev.ts"
 import { doctor } from "./commands/doctor.ts"
 import { init } from "./commands/init.ts"
+import { key } from "./commands/key.ts"
 import { migrate } from "./commands/migrate.ts"
 import { root } from "./root.ts"
 import { reportFailure } from "./failure.ts"
 
 // Signals are the commands' own matter: a server drains on them.
 const program = root.pipe(
-  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, audit]),
+  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, audit, key]),
   Command.run({ version }),
   Effect.provide(NodeServices.layer)
 )

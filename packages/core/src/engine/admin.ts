@@ -3,6 +3,16 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { TenantTx, withPlatform, withTenant } from "../kernel/db/Database.ts"
 import { newId } from "../kernel/ids.ts"
+import {
+  confirmEscrow,
+  destroyTenantKeys,
+  keyState,
+  type KeyState,
+  masterState,
+  type MasterState
+} from "../kernel/personal/keyState.ts"
+import { SealedParts } from "../kernel/personal/registry.ts"
+import { rotateTenantKey } from "../kernel/personal/reseal.ts"
 import { type NameRow, sealName, withName } from "../kernel/personal/people.ts"
 import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import { listTenants, tenantBySlug } from "../kernel/tenancy/resolve.ts"
@@ -44,6 +54,17 @@ export interface CityAdmin {
     tenant: string,
     role: string
   ) => Promise<ReadonlyArray<{ readonly id: string; readonly name: string | null }>>
+  readonly keys: {
+    /** The master key in use. */
+    readonly master: () => Promise<MasterState>
+    /** Says that the secret is kept somewhere else too. */
+    readonly confirmEscrow: () => Promise<void>
+    readonly state: (tenant: string) => Promise<KeyState>
+    /** Gives the tenant a new key; worker processes bring what is sealed there. Gives the version. */
+    readonly rotate: (tenant: string) => Promise<number>
+    /** Destroys the tenant's keys, and with them every value that they have sealed. There is no way back. */
+    readonly destroy: (tenant: string) => Promise<void>
+  }
   /** Database, plugins and queues, as `doctor` and dashboards show them. */
   readonly health: () => Promise<CityHealth>
   /** Runs an Effect inside a transaction of a tenant with everything the city has in context. */
@@ -93,6 +114,19 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
           })
         )
       ),
+    keys: {
+      master: () => perform(masterState),
+      confirmEscrow: () => perform(confirmEscrow),
+      state: (slug) => perform(Effect.flatMap(tenantBySlug(slug), ({ tenantId }) => keyState(tenantId))),
+      rotate: (slug) =>
+        perform(
+          Effect.gen(function* () {
+            const { tenantId } = yield* tenantBySlug(slug)
+            return yield* rotateTenantKey(tenantId, yield* SealedParts)
+          })
+        ),
+      destroy: (slug) => perform(Effect.flatMap(tenantBySlug(slug), ({ tenantId }) => destroyTenantKeys(tenantId)))
+    },
     health: () =>
       perform(
         Effect.gen(function* () {

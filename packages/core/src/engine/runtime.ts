@@ -12,7 +12,7 @@ import { SqlError } from "effect/sql/SqlError"
 import { Attachments } from "../kernel/attachments/Attachments.ts"
 import { CaseTypes, makeCaseTypes, storeCaseTypes } from "../kernel/cases/registry.ts"
 import { Database, layerDatabase, withPlatform } from "../kernel/db/Database.ts"
-import { compareMigrations, migrate, type MigrationError } from "../kernel/db/migrate.ts"
+import { askAsOwner, compareMigrations, migrate, type MigrationError } from "../kernel/db/migrate.ts"
 import { deriveLogins, ensureRoles, loginUrl } from "../kernel/db/roles.ts"
 import { deadlineJob } from "../kernel/deadlines/job.ts"
 import { EventSignal } from "../kernel/events/append.ts"
@@ -22,7 +22,7 @@ import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
 import { kernelParts } from "../kernel/personal/kernelParts.ts"
 import { checkDatabase, type Masters, mastersOf } from "../kernel/personal/master.ts"
-import type { SealedPart } from "../kernel/personal/SealedPart.ts"
+import { SealedParts } from "../kernel/personal/registry.ts"
 import { layerVault } from "../kernel/personal/Vault.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
@@ -150,6 +150,8 @@ const prepareDatabase = Effect.fnUntraced(function* (
     )
   )
   if (current !== undefined) return current
+  // Log-ins are derived from the secret: with another one the database refuses them, and its owner knows which one is right.
+  if (refused) yield* askAsOwner(directUrl(settings.owner, settings), (query) => checkDatabase(query, masters))
   if (config.migrate === false) {
     return yield* cityError(
       "Migration",
@@ -169,12 +171,6 @@ const prepareDatabase = Effect.fnUntraced(function* (
   })
   return { context: yield* open, unknown }
 })
-
-/** Every sealed value that the city's keys must follow. */
-export const sealedPartsOf = (modules: ReadonlyArray<Module>): ReadonlyArray<SealedPart> => [
-  ...kernelParts,
-  ...modules.flatMap((module) => module.sealed)
-]
 
 /** Opens the city in the scope. */
 export const openCity = (config: CityConfig) =>
@@ -203,6 +199,7 @@ export const openCity = (config: CityConfig) =>
       return yield* cityError("Plugin", "No plugin provides EventBus. Add postgres() to the city's plugins.")
     }
     const signals = yield* makeSignals
+    const sealed = [...kernelParts, ...modules.flatMap((module) => module.sealed)]
     const caseTypes = yield* Effect.try({
       try: () => makeCaseTypes(modules.flatMap((module) => module.caseTypes)),
       catch: (error) => cityError("CaseType", (error as Error).message)
@@ -234,6 +231,7 @@ export const openCity = (config: CityConfig) =>
       ports,
       keys as Context.Context<Erased>,
       vault as Context.Context<Erased>,
+      Context.make(SealedParts, sealed) as Context.Context<Erased>,
       Context.make(Signals, signals) as Context.Context<Erased>,
       Context.make(CaseTypes, caseTypes) as Context.Context<Erased>,
       Context.make(Policy, { roles }) as Context.Context<Erased>,
@@ -265,7 +263,7 @@ export const openCity = (config: CityConfig) =>
           jobs: [deadlineJob, ...modules.flatMap((module) => module.jobs)],
           consumers: modules.flatMap((module) => module.consumers),
           schedules: [...kernelSchedules, ...modules.flatMap((module) => module.schedules)],
-          sealed: sealedPartsOf(modules),
+          sealed,
           concurrency: config.jobConcurrency ?? 8
         }),
         context

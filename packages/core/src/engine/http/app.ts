@@ -27,6 +27,8 @@ import { CasesApi } from "./casesApi.ts"
 import { casesHandlers, caseTypesHandlers } from "./casesHandlers.ts"
 import { docsPage } from "./docsPage.ts"
 import { healthRoutes } from "./health.ts"
+import { KeysApi } from "./keysApi.ts"
+import { keysHandlers } from "./keysHandlers.ts"
 import { makeDocument } from "./openapi.ts"
 import { OpsApi } from "./opsApi.ts"
 import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
@@ -63,7 +65,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
   const keys = Context.getUnsafe(runtime.context as Context.Context<Keys>, Keys)
   const modules = runtime.modules.flatMap((module) => (module.api === undefined ? [] : [module.api]))
   const document = makeDocument(
-    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, AuditApi, ...modules.map((api) => api.definition)],
+    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, AuditApi, KeysApi, ...modules.map((api) => api.definition)],
     types,
     version
   )
@@ -79,6 +81,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       Layer.provide(door)
     ),
     HttpApiBuilder.layer(AuditApi).pipe(Layer.provide(auditHandlers), Layer.provide(door)),
+    HttpApiBuilder.layer(KeysApi).pipe(Layer.provide(keysHandlers), Layer.provide(door)),
     ...modules.map((api) => Layer.provide(api.layer, door)),
     eventFeed,
     // The wildcard takes the bare address too.

@@ -104,6 +104,14 @@ const connected = (url: Redacted.Redacted<string>) =>
 /** Holds the migration lock of this database while it works; the lock goes when the connection goes. */
 const locked = (client: pg.Client) => run(client, "select pg_advisory_lock(hashtextextended('mahalla.migration', 0))")
 
+/** Asks the database something as its owner, outside any migration. */
+export const askAsOwner = <E>(
+  owner: Redacted.Redacted<string>,
+  ask: (
+    query: <A>(text: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, MigrationError>
+  ) => Effect.Effect<void, MigrationError | E>
+) => Effect.scoped(Effect.flatMap(connected(owner), (client) => ask((text, values) => run(client, text, values))))
+
 export interface MigrateOptions<E = never> {
   readonly owner: Redacted.Redacted<string>
   readonly migrations: ReadonlyArray<Migration>

@@ -5,7 +5,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { PlatformTx, withPlatform } from "../db/Database.ts"
+import { inTransactionOf, PlatformTx, withPlatform } from "../db/Database.ts"
+import { appendEvent } from "../events/append.ts"
+import { KeyChanged } from "./keyState.ts"
 import type { ResealReader, SealedPart } from "./SealedPart.ts"
 import { keysRemembered, newKeyRow, unwrapRow, Vault } from "./Vault.ts"
 import { wrapKey } from "./crypt.ts"
@@ -36,7 +38,8 @@ const lockKeys = Effect.fnUntraced(function* (tenantId: string) {
  */
 export const rotateTenantKey = Effect.fn("rotateTenantKey")(function* (
   tenantId: string,
-  parts: ReadonlyArray<SealedPart>
+  parts: ReadonlyArray<SealedPart>,
+  actorId: string | null = null
 ) {
   const vault = yield* Vault
   // Made first if there is none yet, and destroyed ones are told here.
@@ -58,6 +61,7 @@ export const rotateTenantKey = Effect.fn("rotateTenantKey")(function* (
         tenantId,
         parts.map(({ id }) => id)
       )
+      yield* inTransactionOf(tenantId, sql, appendEvent(KeyChanged, { version: row.version }, { actorId }))
       return row.version
     })
   )

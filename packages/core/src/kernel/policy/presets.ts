@@ -87,6 +87,7 @@ export const presetRoles: ReadonlyArray<Role> = [
       "job.read",
       "principal.read",
       "role.read",
+      "key.read",
       "plugin.read"
     ]
   },
