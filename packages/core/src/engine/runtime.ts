@@ -20,9 +20,12 @@ import { JobSignal } from "../kernel/jobs/enqueue.ts"
 import { Issuer, Keys } from "../kernel/keys/Keys.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
+import { eraseJob } from "../kernel/personal/erase.ts"
+import { exportJob } from "../kernel/personal/export.ts"
+import { kernelPerson } from "../kernel/personal/kernelPerson.ts"
 import { kernelParts } from "../kernel/personal/kernelParts.ts"
 import { checkDatabase, type Masters, mastersOf } from "../kernel/personal/master.ts"
-import { SealedParts } from "../kernel/personal/registry.ts"
+import { PersonParts, SealedParts } from "../kernel/personal/registry.ts"
 import { layerVault } from "../kernel/personal/Vault.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
@@ -232,6 +235,10 @@ export const openCity = (config: CityConfig) =>
       keys as Context.Context<Erased>,
       vault as Context.Context<Erased>,
       Context.make(SealedParts, sealed) as Context.Context<Erased>,
+      Context.make(PersonParts, [
+        ...kernelPerson,
+        ...modules.flatMap((module) => module.people)
+      ]) as Context.Context<Erased>,
       Context.make(Signals, signals) as Context.Context<Erased>,
       Context.make(CaseTypes, caseTypes) as Context.Context<Erased>,
       Context.make(Policy, { roles }) as Context.Context<Erased>,
@@ -260,7 +267,7 @@ export const openCity = (config: CityConfig) =>
             checkpointEvery: config.audit?.checkpointEvery ?? 60,
             checkpointFolder: config.audit?.checkpointFolder ?? join(config.home, "checkpoints")
           },
-          jobs: [deadlineJob, ...modules.flatMap((module) => module.jobs)],
+          jobs: [deadlineJob, eraseJob, exportJob, ...modules.flatMap((module) => module.jobs)],
           consumers: modules.flatMap((module) => module.consumers),
           schedules: [...kernelSchedules, ...modules.flatMap((module) => module.schedules)],
           sealed,

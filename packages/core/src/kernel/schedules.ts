@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import { sweepUploads } from "./attachments/sweep.ts"
 import { PlatformTx, withPlatform } from "./db/Database.ts"
+import { sweepPersonRequests } from "./personal/sweepRequests.ts"
 import { sweepIdempotencyKeys } from "./idempotency/idempotency.ts"
 import type { Schedule } from "./module/defineModule.ts"
 
@@ -15,6 +16,7 @@ export const kernelSchedules: ReadonlyArray<Schedule> = [
     run: withPlatform(Effect.flatMap(PlatformTx, ({ sql }) => sql`select mahalla.ensure_event_partitions(2)`))
   },
   { id: "kernel.uploads", cron: "*/5 * * * *", run: Effect.asVoid(sweepUploads) },
+  { id: "kernel.person-requests", cron: "*/5 * * * *", run: Effect.asVoid(sweepPersonRequests) },
   {
     id: "kernel.idempotency-keys",
     cron: "20 * * * *",

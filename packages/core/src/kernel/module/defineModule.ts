@@ -10,6 +10,7 @@ import type { Migration } from "../db/Migration.ts"
 import type { Consumer } from "../events/Consumer.ts"
 import type { EventType } from "../events/Event.ts"
 import type { JobDefinition } from "../jobs/Job.ts"
+import type { PersonPart } from "../personal/PersonPart.ts"
 import type { SealedPart } from "../personal/SealedPart.ts"
 import type { Role } from "../policy/decide.ts"
 import type { Erased } from "../Erased.ts"
@@ -45,6 +46,8 @@ export interface Module {
   /** Roles it suggests beside the presets. */
   readonly roles: ReadonlyArray<Role>
   readonly migrations: ReadonlyArray<Migration>
+  /** What it holds of people: for their copies, and for their end. */
+  readonly people: ReadonlyArray<PersonPart>
   /** Its tables' sealed values, for a change of keys. */
   readonly sealed: ReadonlyArray<SealedPart>
   readonly api?: ModuleApi
@@ -62,6 +65,7 @@ export const defineModule = (module: { readonly id: string } & Partial<Module>):
   permissions: [],
   roles: [],
   migrations: [],
+  people: [],
   sealed: [],
   ...module
 })

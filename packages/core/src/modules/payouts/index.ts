@@ -5,6 +5,7 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { PayoutsApi, payoutsApiLayer } from "./api.ts"
 import { payJob, recoverPayouts } from "./jobs.ts"
+import { payoutsOfPerson } from "./people.ts"
 import { sealedPayees } from "./sealed.ts"
 import { BudgetFunded, PayoutFailed, PayoutRequested, PayoutSucceeded, PayoutUnknown } from "./model.ts"
 
@@ -23,5 +24,6 @@ export const payouts = (): Module =>
       readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
     ),
     sealed: [sealedPayees],
+    people: [payoutsOfPerson],
     api: { definition: PayoutsApi, layer: payoutsApiLayer }
   })

@@ -27,6 +27,14 @@ export const loadPayout = Effect.fnUntraced(function* (id: string, lock = false)
   return rows[0] === undefined ? undefined : yield* payoutOf(rows[0])
 })
 
+/** All of one person, oldest first. Index `payout_by_principal`. */
+export const payoutsOf = Effect.fnUntraced(function* (principalId: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const rows = yield* sql<PayoutRow>`
+    select ${sql.literal(columns)} from mahalla.payout where tenant_id = ${tenantId} and principal_id = ${principalId} order by id`
+  return yield* Effect.forEach(rows, payoutOf)
+})
+
 /** Newest first; of one person, or of all. */
 export const listPayouts = Effect.fnUntraced(function* (filter: {
   readonly principalId: string | null

@@ -89,6 +89,31 @@ $$;
 revoke execute on function mahalla.take_idempotency_key(uuid, text, text) from public;
 grant execute on function mahalla.take_idempotency_key(uuid, text, text) to mahalla_app;
 
+-- What people ask for about themselves: a copy of all that is held, or its end.
+create table mahalla.person_request (
+  tenant_id uuid not null,
+  id uuid not null,
+  kind text not null check (kind in ('export', 'erasure')),
+  principal_id uuid not null,
+  state text not null default 'waiting' check (state in ('waiting', 'done', 'expired', 'failed')),
+  -- What an erasure waits for, as `payouts`.
+  waits_for text,
+  -- The copy, until it expires.
+  blob_key text,
+  size bigint,
+  requested_at timestamptz not null,
+  finished_at timestamptz,
+  expires_at timestamptz,
+  primary key (tenant_id, id),
+  foreign key (tenant_id, principal_id) references mahalla.principal (tenant_id, id)
+);
+-- However often it is asked for, one of a kind is under way.
+create unique index person_request_one on mahalla.person_request (tenant_id, principal_id, kind) where state = 'waiting';
+create index person_request_of on mahalla.person_request (tenant_id, principal_id, id desc);
+create index person_request_waiting on mahalla.person_request (requested_at) where state = 'waiting';
+create index person_request_expiry on mahalla.person_request (expires_at) where blob_key is not null;
+select mahalla.protect('mahalla.person_request', 'select, insert, update');
+
 insert into mahalla.reseal (tenant_id, part)
   select tenant_id, part from mahalla.tenant
   cross join unnest(array['kernel.principal', 'kernel.event-personal', 'kernel.idempotency-key']) as part;
