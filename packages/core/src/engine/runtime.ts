@@ -23,6 +23,8 @@ import type { Module } from "../kernel/module/defineModule.ts"
 import { eraseJob } from "../kernel/personal/erase.ts"
 import { exportJob } from "../kernel/personal/export.ts"
 import { kernelPerson } from "../kernel/personal/kernelPerson.ts"
+import { kernelRetention } from "../kernel/personal/kernelRetention.ts"
+import { RetentionRules } from "../kernel/personal/Retention.ts"
 import { kernelParts } from "../kernel/personal/kernelParts.ts"
 import { checkDatabase, type Masters, mastersOf } from "../kernel/personal/master.ts"
 import { PersonParts, SealedParts } from "../kernel/personal/registry.ts"
@@ -235,6 +237,10 @@ export const openCity = (config: CityConfig) =>
       keys as Context.Context<Erased>,
       vault as Context.Context<Erased>,
       Context.make(SealedParts, sealed) as Context.Context<Erased>,
+      Context.make(RetentionRules, [
+        ...kernelRetention,
+        ...modules.flatMap((module) => module.retention)
+      ]) as Context.Context<Erased>,
       Context.make(PersonParts, [
         ...kernelPerson,
         ...modules.flatMap((module) => module.people)

@@ -2,12 +2,9 @@
 import * as Effect from "effect/Effect"
 import { sweepUploads } from "./attachments/sweep.ts"
 import { PlatformTx, withPlatform } from "./db/Database.ts"
+import { sweepRetention } from "./personal/Retention.ts"
 import { sweepPersonRequests } from "./personal/sweepRequests.ts"
-import { sweepIdempotencyKeys } from "./idempotency/idempotency.ts"
 import type { Schedule } from "./module/defineModule.ts"
-
-const untilDone = <E, R>(turn: Effect.Effect<number, E, R>, full: number) =>
-  Effect.asVoid(Effect.repeat(turn, { while: (done) => done >= full, times: 100 }))
 
 export const kernelSchedules: ReadonlyArray<Schedule> = [
   {
@@ -17,11 +14,7 @@ export const kernelSchedules: ReadonlyArray<Schedule> = [
   },
   { id: "kernel.uploads", cron: "*/5 * * * *", run: Effect.asVoid(sweepUploads) },
   { id: "kernel.person-requests", cron: "*/5 * * * *", run: Effect.asVoid(sweepPersonRequests) },
-  {
-    id: "kernel.idempotency-keys",
-    cron: "20 * * * *",
-    run: untilDone(withPlatform(sweepIdempotencyKeys(5_000)), 5_000)
-  },
+  { id: "kernel.retention", cron: "*/10 * * * *", run: sweepRetention },
   {
     id: "kernel.rate-limits",
     cron: "40 * * * *",

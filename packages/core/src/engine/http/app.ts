@@ -33,6 +33,7 @@ import { makeDocument } from "./openapi.ts"
 import { OpsApi } from "./opsApi.ts"
 import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
 import { outer, type RouteEntry } from "./outer.ts"
+import { RetentionApi, retentionHandlers } from "./retentionApi.ts"
 import { signInPage } from "./signInPage.ts"
 import { eventFeed } from "./sse.ts"
 import type { Erased } from "../../kernel/Erased.ts"
@@ -65,7 +66,16 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
   const keys = Context.getUnsafe(runtime.context as Context.Context<Keys>, Keys)
   const modules = runtime.modules.flatMap((module) => (module.api === undefined ? [] : [module.api]))
   const document = makeDocument(
-    [CasesApi, CaseSidesApi, AttachmentsApi, OpsApi, AuditApi, KeysApi, ...modules.map((api) => api.definition)],
+    [
+      CasesApi,
+      CaseSidesApi,
+      AttachmentsApi,
+      OpsApi,
+      AuditApi,
+      KeysApi,
+      RetentionApi,
+      ...modules.map((api) => api.definition)
+    ],
     types,
     version
   )
@@ -82,6 +92,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     ),
     HttpApiBuilder.layer(AuditApi).pipe(Layer.provide(auditHandlers), Layer.provide(door)),
     HttpApiBuilder.layer(KeysApi).pipe(Layer.provide(keysHandlers), Layer.provide(door)),
+    HttpApiBuilder.layer(RetentionApi).pipe(Layer.provide(retentionHandlers), Layer.provide(door)),
     ...modules.map((api) => Layer.provide(api.layer, door)),
     eventFeed,
     // The wildcard takes the bare address too.

@@ -18,7 +18,7 @@ import { listTerritories, pathOf } from "../../kernel/tenancy/territories.ts"
 import { Queue } from "../../ports/Queue.ts"
 import type { CityRuntime } from "../runtime.ts"
 import { pluginHealth } from "./health.ts"
-import { mask } from "./mask.ts"
+import { mask } from "../../kernel/mask.ts"
 import { OpsApi } from "./opsApi.ts"
 
 export const cityHandlers = HttpApiBuilder.group(OpsApi, "city", (handlers) =>

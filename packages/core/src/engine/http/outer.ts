@@ -16,7 +16,7 @@ import { answerProblems, type Facts, problemResponse, RequestFacts } from "../..
 import { problem } from "../../kernel/http/problems.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import { checkedBody } from "./body.ts"
-import { mask } from "./mask.ts"
+import { mask } from "../../kernel/mask.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
 /** The address of the peer when the request does not carry it itself, as with `city.fetch`. */

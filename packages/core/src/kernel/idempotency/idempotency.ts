@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { canonical } from "../canonical.ts"
 import { InvalidInput } from "../cases/model.ts"
 import { writtenBlind } from "../db/blind.ts"
-import { PlatformTx, TenantTx, withTenant } from "../db/Database.ts"
+import { TenantTx, withTenant } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
 import { sealedColumn } from "../personal/Vault.ts"
 import { SharedTransactions } from "./shared.ts"
@@ -46,9 +46,6 @@ export interface IdempotentAnswer<Body> {
   /** JSON value. */
   readonly body: Body
 }
-
-/** Days a client may repeat a request are two. */
-export const keptFor = { hours: 48 } as const
 
 const nobody = "00000000-0000-0000-0000-000000000000"
 
@@ -161,17 +158,4 @@ export const withIdempotencyShared = Effect.fn("withIdempotencyShared")(function
     Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(false)
   )
   return done ? { answer: written.value, replayed: false } : yield* alone
-})
-
-/** Forgets keys older than `keptFor`, at most `limit` at a time; returns how many. Index `idempotency_key_age`. */
-export const sweepIdempotencyKeys = Effect.fn("sweepIdempotencyKeys")(function* (limit: number = 5_000) {
-  const { sql } = yield* PlatformTx
-  const before = DateTime.toDateUtc(DateTime.subtract(yield* DateTime.now, keptFor))
-  const gone = yield* sql`
-    delete from mahalla.idempotency_key
-    where (tenant_id, principal_id, route, key) in (
-      select tenant_id, principal_id, route, key from mahalla.idempotency_key
-      where created_at < ${before} order by created_at limit ${limit} for update skip locked)
-    returning key`
-  return gone.length
 })

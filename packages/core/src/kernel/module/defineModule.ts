@@ -11,6 +11,7 @@ import type { Consumer } from "../events/Consumer.ts"
 import type { EventType } from "../events/Event.ts"
 import type { JobDefinition } from "../jobs/Job.ts"
 import type { PersonPart } from "../personal/PersonPart.ts"
+import type { RetentionRule } from "../personal/Retention.ts"
 import type { SealedPart } from "../personal/SealedPart.ts"
 import type { Role } from "../policy/decide.ts"
 import type { Erased } from "../Erased.ts"
@@ -46,6 +47,8 @@ export interface Module {
   /** Roles it suggests beside the presets. */
   readonly roles: ReadonlyArray<Role>
   readonly migrations: ReadonlyArray<Migration>
+  /** How long it keeps what. */
+  readonly retention: ReadonlyArray<RetentionRule>
   /** What it holds of people: for their copies, and for their end. */
   readonly people: ReadonlyArray<PersonPart>
   /** Its tables' sealed values, for a change of keys. */
@@ -65,6 +68,7 @@ export const defineModule = (module: { readonly id: string } & Partial<Module>):
   permissions: [],
   roles: [],
   migrations: [],
+  retention: [],
   people: [],
   sealed: [],
   ...module

@@ -88,6 +88,7 @@ export const presetRoles: ReadonlyArray<Role> = [
       "principal.read",
       "role.read",
       "key.read",
+      "retention.read",
       "plugin.read"
     ]
   },

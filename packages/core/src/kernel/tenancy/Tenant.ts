@@ -61,7 +61,11 @@ export const TenantSettings = Schema.Struct({
   /** Origins that browsers may call the API from; `*` is any. */
   corsOrigins: Schema.Array(Origin),
   /** Changes to what may be uploaded, how large and how much. */
-  uploads: Schema.optionalKey(UploadOverrides)
+  uploads: Schema.optionalKey(UploadOverrides),
+  /** Days that kinds of data are kept, instead of the defaults; null: for ever. GET /v1/retention names the kinds. */
+  retention: Schema.optionalKey(
+    Schema.Record(Schema.String, Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 36_500 }))))
+  )
 })
 export type TenantSettings = typeof TenantSettings.Type
 

@@ -9,6 +9,7 @@ import { accountApiLayer } from "./account.ts"
 import { AccountApi } from "./accountApi.ts"
 import { IdentityApi, identityApiLayer } from "./api.ts"
 import { signInsOfPerson } from "./people.ts"
+import { signInRetention } from "./retention.ts"
 import { LinkIssued, Registered, SignedIn } from "./model.ts"
 
 export { issueLink } from "./links.ts"
@@ -18,6 +19,7 @@ export const identity = (): Module =>
     id: "identity",
     events: [Registered, SignedIn, LinkIssued],
     people: [signInsOfPerson],
+    retention: signInRetention,
     migrations: [readMigration("identity", new URL("./migrations/0001_identity.sql", import.meta.url))],
     api: { definition: IdentityApi.addHttpApi(AccountApi), layer: Layer.merge(identityApiLayer, accountApiLayer) }
   })

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { defineJob, JobFailure } from "../../kernel/jobs/Job.ts"
+import { mask } from "../../kernel/mask.ts"
 import { phoneOf } from "../../kernel/personal/people.ts"
 import { Messengers } from "../../kernel/ports.ts"
 
@@ -30,7 +31,7 @@ const pending = Effect.fnUntraced(function* (messageId: string) {
 const settle = Effect.fnUntraced(function* (id: string, state: string, detail: string | null) {
   const { sql, tenantId } = yield* TenantTx
   const at = new Date(yield* Clock.currentTimeMillis)
-  yield* sql`update mahalla.message set state = ${state}, detail = ${detail}, changed_at = ${at} where tenant_id = ${tenantId} and id = ${id}`
+  yield* sql`update mahalla.message set state = ${state}, detail = ${detail === null ? null : mask(detail)}, changed_at = ${at} where tenant_id = ${tenantId} and id = ${id}`
 })
 
 export const sendMessage = defineJob({

@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TenantTx } from "../../kernel/db/Database.ts"
+import { mask } from "../../kernel/mask.ts"
 import { sealedColumn } from "../../kernel/personal/Vault.ts"
 import { nextStates, type Payout, type PayoutState } from "./model.ts"
 
@@ -63,7 +64,7 @@ export const movePayout = Effect.fnUntraced(function* (
   const at = new Date(yield* Clock.currentTimeMillis)
   yield* sql`
     update mahalla.payout
-    set state = ${to}, changed_at = ${at}, detail = ${change.detail ?? null}, reference = coalesce(${change.reference ?? null}, reference),
+    set state = ${to}, changed_at = ${at}, detail = ${change.detail == null ? null : mask(change.detail)}, reference = coalesce(${change.reference ?? null}, reference),
         pending_id = coalesce(${change.pendingId ?? null}::uuid, pending_id)
     where tenant_id = ${tenantId} and id = ${payout.id}`
 })

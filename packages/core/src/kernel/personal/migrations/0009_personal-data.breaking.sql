@@ -114,6 +114,14 @@ create index person_request_waiting on mahalla.person_request (requested_at) whe
 create index person_request_expiry on mahalla.person_request (expires_at) where blob_key is not null;
 select mahalla.protect('mahalla.person_request', 'select, insert, update');
 
+-- Up to which place in the order payloads have been dropped by age. Their hashes stay in the log.
+create table mahalla.event_dropped (
+  tenant_id uuid primary key references mahalla.tenant on delete cascade,
+  position bigint not null check (position >= 0),
+  dropped_at timestamptz
+);
+select mahalla.protect('mahalla.event_dropped', 'select');
+
 insert into mahalla.reseal (tenant_id, part)
   select tenant_id, part from mahalla.tenant
   cross join unnest(array['kernel.principal', 'kernel.event-personal', 'kernel.idempotency-key']) as part;
