@@ -59,7 +59,7 @@ const exported = Command.make(
       const secret = secretOf(project)
       const { id } = masterOf(Redacted.make(secret))
       out.say(
-        `${recoveryText(secret)}master key   ${id}\n\nPrint this or write it down, and keep it where the server and its backups are not. Who has it and the database can read everything;\nwithout it a backup cannot be read by anybody. Then say so with: mahalla key confirm ${"…"} (the confirmation from the paper)`,
+        `${recoveryText(secret)}master key   ${id}\n\nPrint this or write it down, and keep it where the server and its backups are not. Who has it and the database can read everything;\nwithout it a backup cannot be read by anybody. Then say so with: mahalla key confirm, and the confirmation from the paper`,
         { recoveryText: recoveryText(secret), master: id }
       )
     })

@@ -140,14 +140,14 @@ describe("a dump, the logs and refusals hold nothing that was told in confidence
       ["refusals", refusals.join("\n")],
       ["checkpoints", readFileSync(`${kit.home}/checkpoints/${kit.samarkand.id}.checkpoints`, "utf8")],
       ["metrics", (await makeClient(kit.url).get("/metrics")).text],
-      ["cases as CSV", (await kit.samarkand.staff.inspector.get("/v1/cases?format=csv")).text],
+      ["cases as CSV", (await kit.samarkand.staff.inspector.get("/v1/cases.csv")).text],
       ["the log's export", (await kit.samarkand.staff.auditor.get("/v1/audit/export")).text]
     ])
     expect(places(texts, marks)).toEqual([])
     // And it was looked for where something is.
     expect(refusals.length).toBeGreaterThan(6)
     expect(logged).toContain('"message":"request"')
-    for (const table of ["principal", "event_personal", "idempotency_key", "payout", "message", "event", "job"])
+    for (const table of ["principal", "event_personal", "idempotency_key", "payout", "message", "event_order", "job"])
       expect([table, (texts.get(table) ?? "").length > 0]).toEqual([table, true])
     const found = places(new Map([["a row", `(x,${bare(phone)})`]]), marks)
     expect(found).toEqual([`a row: ${bare(phone)}`])

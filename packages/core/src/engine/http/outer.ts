@@ -103,12 +103,22 @@ export const outer = (options: OuterOptions) => {
       const allowed = methods(path)
       if (allowed.length > 0 && !allowed.includes(method)) {
         return problemResponse(
-          problem(405, "method-not-allowed", `${mask(path)} takes ${allowed.join(", ")}.`, {}, { allow: allowed.join(", ") }),
+          problem(
+            405,
+            "method-not-allowed",
+            `${mask(path)} takes ${allowed.join(", ")}.`,
+            {},
+            { allow: allowed.join(", ") }
+          ),
           id
         )
       }
       return problemResponse(
-        problem(404, "no-such-address", `There is nothing at ${mask(path)}. The addresses are listed at /openapi.json.`),
+        problem(
+          404,
+          "no-such-address",
+          `There is nothing at ${mask(path)}. The addresses are listed at /openapi.json.`
+        ),
         id
       )
     }
