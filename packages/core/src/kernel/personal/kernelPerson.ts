@@ -82,6 +82,8 @@ const cases: PersonPart = {
     const types = yield* CaseTypes
     for (const row of yield* casesOf(personId)) {
       const definition = types.all.find((type) => type.definition.id === row.type)?.definition
+      // Made by the engine on the way to a decision: what is personal in it is somebody else's, a plate or an inspector's reasons.
+      if (definition?.creatable === false) continue
       // Of a type that this city has no more nobody knows what is personal.
       const data =
         definition === undefined

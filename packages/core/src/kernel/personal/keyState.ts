@@ -39,7 +39,9 @@ export const keyState = Effect.fn("keyState")(function* (tenantId: string) {
       const parts = yield* sql<KeyState["parts"][number]>`
         select part, done::float8 as done, started_at as "startedAt", finished_at as "finishedAt" from mahalla.reseal
         where tenant_id = ${tenantId} order by part`
-      const keys = rows.filter(({ wrapped }) => wrapped !== "").map(({ wrapped: _, ...key }) => key)
+      const keys = rows
+        .filter(({ wrapped }) => wrapped !== "")
+        .map(({ madeAt, masterId, version }) => ({ version, masterId, madeAt }))
       return {
         version: keys.at(-1)?.version ?? null,
         destroyed: rows.length > 0 && keys.length === 0,
