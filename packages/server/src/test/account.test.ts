@@ -209,6 +209,49 @@ describe("deleting one's account", () => {
   })
 })
 
+describe("changing a city's key", () => {
+  test("is_seen_on_its_way_and_changes_nothing_that_people_see", async () => {
+    const { samarkand } = kit
+    const admin = samarkand.staff["municipality-admin"]
+    const citizen = await samarkand.citizen("+998904000061")
+    await citizen.call("PATCH", "/v1/me", { body: { name: "Dilshod" } })
+    const { body: before } = await samarkand.staff.auditor.get("/v1/keys")
+    expect(before).toMatchObject({ version: 1, destroyed: false, keys: [{ version: 1 }] })
+    for (const who of [samarkand.visitor, citizen, samarkand.staff.inspector])
+      refused(await who.get("/v1/keys"), 403, "forbidden")
+    refused(await samarkand.staff.auditor.post("/v1/keys/rotations"), 403, "forbidden")
+    const begun = await Promise.all([1, 2, 3].map(() => admin.post("/v1/keys/rotations")))
+    // Three who ask at once have begun one change.
+    expect(begun.map(({ body, status }) => [status, body.version])).toEqual([1, 2, 3].map(() => [202, 2]))
+    const state = await until("all is under the new key", async () => {
+      const { body } = await admin.get("/v1/keys")
+      return body.parts.every((part: { finishedAt: string | null }) => part.finishedAt !== null) && body
+    })
+    expect(state.parts.map(({ part }: { part: string }) => part)).toEqual([
+      "kernel.event-personal",
+      "kernel.idempotency-key",
+      "kernel.principal",
+      "payouts.payout"
+    ])
+    expect(state.parts.find(({ part }: { part: string }) => part === "kernel.principal").done).toBeGreaterThan(3)
+    const old = await kit.sql(
+      "select from mahalla.principal where tenant_id = $1 and (starts_with(name_sealed, 'v1.1.') or starts_with(phone_sealed, 'v1.1.'))",
+      [samarkand.id]
+    )
+    expect(old).toHaveLength(0)
+    expect((await citizen.get("/v1/me")).body).toMatchObject({ name: "Dilshod", phone: "…61" })
+    // The index is what it was: the same phone is the same person.
+    await kit.sql("update mahalla.sign_in_code set sent_at = sent_at - interval '1 hour'")
+    expect((await samarkand.citizen("+998904000061")).id).toBe(citizen.id)
+    // Until no process can still seal with it the old key stays.
+    expect(state.keys.map(({ version }: { version: number }) => version)).toEqual([1, 2])
+    const events = await kit.sql("select from mahalla.event where tenant_id = $1 and type = 'personal.key-changed'", [
+      samarkand.id
+    ])
+    expect(events).toHaveLength(1)
+  })
+})
+
 describe("destroying a city's keys", () => {
   test("leaves_nothing_that_opens_and_every_proof", async () => {
     const { bukhara } = kit

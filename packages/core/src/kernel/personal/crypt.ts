@@ -3,6 +3,7 @@
  * another version of the key, it does not open. Pure functions over keys; `Vault.ts` knows whose keys they are.
  */
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject, randomBytes } from "node:crypto"
+import { draw } from "../ids.ts"
 
 /** Where a sealed value stands. A row's name is its key without the tenant; several columns are joined by the caller. */
 export interface Place {
@@ -30,7 +31,7 @@ const nonceSize = 12
 const tagSize = 16
 
 const encrypt = (key: KeyObject, bound: string, plain: Uint8Array): string => {
-  const nonce = randomBytes(nonceSize)
+  const nonce = draw(nonceSize)
   const cipher = createCipheriv("aes-256-gcm", key, nonce)
   cipher.setAAD(Buffer.from(bound))
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]).toString("base64url")
