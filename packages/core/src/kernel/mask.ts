@@ -8,6 +8,9 @@ const jwt = /\b[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/g
 /** Links for signing in and the like: 32 random bytes as base64url. */
 const secret = /(?<![A-Za-z0-9_-])(?=[A-Za-z_-]*\d)(?=[a-z\d_-]*[A-Z])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])/g
 
+/** Keys of servers, refresh tokens, devices' numbers: they say by their first letters what they are. */
+const named = /\bm(?:ak|rt|dv)_[A-Za-z0-9_-]{16,}/g
+
 /** An anonymous upload's address ends with the secret that only its sender holds. */
 const uploadSecret = /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[A-Za-z0-9_-]{16,}/g
 
@@ -19,6 +22,7 @@ const code =
 export const mask = (text: string): string =>
   text
     .replaceAll(jwt, "<token>")
+    .replaceAll(named, "<token>")
     .replaceAll(uploadSecret, "$1.<secret>")
     .replaceAll(secret, "<token>")
     .replaceAll(code, "<code>")
