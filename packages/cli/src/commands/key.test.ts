@@ -98,4 +98,4 @@ it("a_database_without_its_secret_is_refused_untouched_and_the_recovery_text_bri
   expect((await mahalla("key", "destroy", "--tenant", "one", "--sure", "one")).code).toBe(0)
   expect((await mahalla("key", "status")).said).toContain("one: destroyed")
   expect(await sql("select distinct wrapped from mahalla.tenant_key")).toEqual([{ wrapped: "" }])
-}, 120_000)
+}, 300_000)
