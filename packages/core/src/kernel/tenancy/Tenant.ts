@@ -68,7 +68,11 @@ export const TenantSettings = Schema.Struct({
   /** Changes to how many one-time codes are sent, to which numbers and for how much money. */
   codes: Schema.optionalKey(CodeOverrides),
   /** Whether an administrator lets each app of a third party in. Default: `required`. */
-  apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) }))
+  apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) })),
+  /** Days that kinds of data are kept, instead of the defaults; null: for ever. GET /v1/retention names the kinds. */
+  retention: Schema.optionalKey(
+    Schema.Record(Schema.String, Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 36_500 }))))
+  )
 })
 export type TenantSettings = typeof TenantSettings.Type
 
