@@ -228,6 +228,7 @@ describe("changing a city's key", () => {
       return body.parts.every((part: { finishedAt: string | null }) => part.finishedAt !== null) && body
     })
     expect(state.parts.map(({ part }: { part: string }) => part)).toEqual([
+      "identity.totp",
       "kernel.event-personal",
       "kernel.idempotency-key",
       "kernel.principal",

@@ -7,7 +7,7 @@ import { BlobStore } from "../../ports/BlobStore.ts"
 import { NotFound, Refused } from "../../kernel/cases/model.ts"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
-import { answering } from "../../kernel/http/Door.ts"
+import { answering, RequestInfo } from "../../kernel/http/Door.ts"
 import { Issuer, Keys } from "../../kernel/keys/Keys.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
 import { phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
@@ -19,6 +19,7 @@ import {
   requestErasure
 } from "../../kernel/personal/requests.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
+import { codeUsed, signInFailed } from "../security/index.ts"
 import { AccountApi } from "./accountApi.ts"
 import { tryCode } from "./codes.ts"
 import { codeRefused } from "./model.ts"
@@ -27,7 +28,8 @@ export const erasureType = "mahalla-erasure+jwt"
 
 const me = Effect.gen(function* () {
   const actor = yield* Actor
-  if (actor.id === null || actor.kind === "system")
+  // Neither an app that somebody lets act for them nor a key: a copy shows more than they were let see.
+  if (actor.id === null || actor.kind === "system" || actor.within !== undefined)
     return yield* new Unauthorized({ message: "Sign in; this is about your own account." })
   return { id: actor.id, tenantId: actor.tenantId }
 })
@@ -68,10 +70,12 @@ const confirmed = Effect.fnUntraced(function* (tenantId: string, id: string, cod
     })
   )
   if (account?.phone != null) {
+    const { ip, tenant } = yield* RequestInfo
     const { phone } = account
-    if (code === undefined || !/^\d{6}$/.test(code) || !(yield* tryCode(tenantId, phone, code)))
-      return yield* codeRefused
-    return
+    if (code === undefined || !/^\d{6}$/.test(code)) return yield* codeRefused
+    if (yield* tryCode(tenantId, phone, code)) return yield* codeUsed({ tenant, phone })
+    yield* signInFailed({ tenant, ip, phone })
+    return yield* codeRefused
   }
   // Somebody of the host application has been vouched for with this very request.
   if (account?.externalId != null) return
