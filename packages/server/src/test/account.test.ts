@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { type Answer, type Client, makeClient, until } from "./client.ts"
 import { type CityKit, openCityKit, report } from "./cityKit.ts"
 import { dump, places } from "./dump.ts"
+import { connected, newApp } from "./oauth/kit.ts"
 import { expectProblem } from "./problem.ts"
 
 let kit: CityKit
@@ -114,6 +115,90 @@ describe("a copy of one's data", () => {
     // Nobody else comes at it, by no address.
     refused(await neighbour.get("/v1/me/export/content"), 404, "not-found")
     refused(await kit.samarkand.staff["municipality-admin"].get("/v1/me/export/content"), 404, "not-found")
+  })
+})
+
+describe("ways to sign in", () => {
+  test("are_in_the_copy_without_what_makes_them_work_and_end_with_the_account", async () => {
+    const phone = "+998904000071"
+    const citizen = await kit.samarkand.citizen(phone)
+    const app = await newApp(kit.samarkand, citizen)
+    const { tokens } = await connected(kit, kit.samarkand, app, phone)
+    const byApp = kit.samarkand.visitor.with({ authorization: `Bearer ${tokens.access_token}` })
+    expect((await byApp.get("/v1/cases?owner=me")).status).toBe(200)
+    // An app sees what it was let see, and ends nobody.
+    for (const [method, path] of [
+      ["POST", "/v1/me/export"],
+      ["GET", "/v1/me/export"],
+      ["DELETE", "/v1/me"]
+    ] as const)
+      refused(await byApp.call(method, path), 403, "forbidden")
+    const secret = (await citizen.post("/v1/me/factors/totp")).body.secret as string
+    expect(secret).toMatch(/^[A-Z2-7]{32}$/)
+
+    await citizen.post("/v1/me/export")
+    await until("the copy is made", async () => (await citizen.get("/v1/me/export")).body.state === "done")
+    const [copy] = await kit.sql<{ key: string }>(
+      "select blob_key as key from mahalla.person_request where principal_id = $1 and kind = 'export'",
+      [citizen.id]
+    )
+    expect(copy!.key).toContain(kit.samarkand.id)
+    const zip = Buffer.from(
+      await (await fetch(`${citizen.base}/v1/me/export/content`, { headers: citizen.headers })).arrayBuffer()
+    )
+    const file = join(kit.home, "ways.zip")
+    writeFileSync(file, zip)
+    const text = spawnSync("python3", [
+      "-c",
+      "import sys, zipfile\nsys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read('data.json'))",
+      file
+    ]).stdout.toString()
+    const data = JSON.parse(text)
+    expect(data.sessions.length).toBeGreaterThan(0)
+    expect(data.devices.length).toBeGreaterThan(0)
+    expect(data.factors).toMatchObject({ passkeys: [], authenticatorApp: { confirmedAt: null }, recoveryCodes: [] })
+    expect(data.apps).toMatchObject([{ id: app.id, status: "active" }])
+    expect(data.consents).toMatchObject([{ appId: app.id, revokedAt: null }])
+    for (const word of [secret, app.secret!, tokens.access_token, tokens.refresh_token!])
+      expect(text).not.toContain(word)
+
+    const answer = await erase(citizen, phone)
+    expect(answer.status).toBe(202)
+    expect((await byApp.get("/v1/cases?owner=me")).status).toBe(401)
+    await done(answer.body.id)
+    const [left] = await kit.sql<{ amount: number }>(
+      `select ((select count(*) from mahalla.session where principal_id = $1)
+        + (select count(*) from mahalla.sign_in_device where principal_id = $1)
+        + (select count(*) from mahalla.totp where principal_id = $1)
+        + (select count(*) from mahalla.oauth_grant where principal_id = $1)
+        + (select count(*) from mahalla.oauth_client where owner_id = $1))::int as amount`,
+      [citizen.id]
+    )
+    expect(left!.amount).toBe(0)
+    const [principal] = await kit.sql<{ status: string; name_sealed: string | null }>(
+      "select status, name_sealed from mahalla.principal where id = $1",
+      [app.id]
+    )
+    expect(principal).toEqual({ status: "erased", name_sealed: null })
+  })
+
+  test("and_a_city's_keys_end_with_who_made_them", async () => {
+    const phone = "+998904000081"
+    const maker = await kit.samarkand.citizen(phone)
+    const admin = kit.samarkand.staff["municipality-admin"]
+    const { body } = await admin.post("/v1/api-keys", { name: "A partner", scopes: ["job.read"] })
+    const byKey = kit.samarkand.visitor.with({ authorization: `Bearer ${body.key}` })
+    expect((await byKey.get("/v1/me")).status).toBe(200)
+    refused(await byKey.post("/v1/me/export"), 401, "unauthorized")
+    await kit.sql("update mahalla.api_key set created_by = $1 where id = $2", [maker.id, body.id])
+    const { body: erasure } = await erase(maker, phone)
+    await done(erasure.id)
+    const [key] = await kit.sql<{ over: boolean }>(
+      "select revoked_at is not null as over from mahalla.api_key where id = $1",
+      [body.id]
+    )
+    expect(key).toEqual({ over: true })
+    refused(await byKey.get("/v1/me"), 401, "unauthorized")
   })
 })
 
