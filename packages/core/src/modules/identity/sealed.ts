@@ -21,7 +21,9 @@ export const sealedSecrets = sealedPart<SecretRow>({
     const { sql, tenantId } = reader
     const made = yield* again(reader, secretColumn, row.id, { sealed: row.sealed, clear: null })
     if (made === undefined) return
-    yield* sent(sql`update mahalla.totp set secret = ${made.sealed} where tenant_id = ${tenantId} and principal_id = ${row.id}`)
+    yield* sent(
+      sql`update mahalla.totp set secret = ${made.sealed} where tenant_id = ${tenantId} and principal_id = ${row.id}`
+    )
   }),
   left: ({ sql, tenantId, version }) =>
     Effect.map(
