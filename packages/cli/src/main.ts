@@ -10,6 +10,7 @@ import { demo } from "./commands/demo.ts"
 import { dev } from "./commands/dev.ts"
 import { doctor } from "./commands/doctor.ts"
 import { init } from "./commands/init.ts"
+import { key } from "./commands/key.ts"
 import { migrate } from "./commands/migrate.ts"
 import { platformLink } from "./commands/platformLink.ts"
 import { root } from "./root.ts"
@@ -17,7 +18,7 @@ import { reportFailure } from "./failure.ts"
 
 // Signals are the commands' own matter: a server drains on them.
 const program = root.pipe(
-  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, platformLink, audit]),
+  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, platformLink, audit, key]),
   Command.run({ version }),
   Effect.provide(NodeServices.layer)
 )

@@ -10,8 +10,12 @@ export interface Project {
   readonly folder: string
   readonly home: string
   readonly config: DeploymentConfig
+  /** From the configuration or the environment, and so not in a file of ours. */
+  readonly secretIsGiven: boolean
+  /** Undefined before the first start. */
+  readonly secret: () => string | undefined
   readonly city: (
-    options: Pick<CityConfig, "mode" | "only" | "migrate" | "onProgress" | "logLevel" | "logFormat">
+    options: Pick<CityConfig, "mode" | "only" | "migrate" | "onProgress" | "logLevel" | "logFormat" | "secret">
   ) => City
 }
 
@@ -34,13 +38,26 @@ export const loadProject = async (dir: string, mode: "dev" | "production"): Prom
   }
   const config = loaded.default(environmentOf(process.env, mode))
   const secret = config.secret ?? process.env["MAHALLA_SECRET"]
+  const previousSecret = config.previousSecret ?? process.env["MAHALLA_SECRET_PREVIOUS"]
   return {
     folder,
     home,
     config,
+    secretIsGiven: secret !== undefined,
+    secret: () => {
+      const file = join(home, "secret")
+      return secret ?? (existsSync(file) ? readFileSync(file, "utf8").trim() : undefined)
+    },
     city: (options) => {
       const { demo: _, ...rest } = config
-      return createCity({ ...rest, ...options, home, ...(secret === undefined ? {} : { secret }) })
+      const given = secret === undefined ? {} : { secret }
+      return createCity({
+        ...rest,
+        ...(previousSecret === undefined ? {} : { previousSecret }),
+        ...given,
+        ...options,
+        home
+      })
     }
   }
 }

@@ -212,3 +212,38 @@ it("requests_recover_when_the_embedded_database_was_killed_while_the_server_live
   expect(await server.ended).toEqual({ code: 0, signal: null })
   expect(database.pid()).toBeUndefined()
 })
+
+it("a_new_secret_takes_over_with_the_old_one_beside_it_and_a_wrong_one_changes_nothing", async () => {
+  const { env, rows } = await empty()
+  const newer = randomBytes(32).toString("base64url")
+  const masters = () => rows<{ master_id: string }>("select distinct master_id from mahalla.tenant_key")
+  const run = async (given: Readonly<Record<string, string>>, until: () => Promise<boolean>) => {
+    const server = start(newHome(), { ...env, START_SEED: "1", ...given })
+    await server.ready
+    for (let waited = 0; !(await until()) && waited < 200; waited++) await pause(100)
+    expect(await until()).toBe(true)
+    // The administrator's name opens.
+    expect(server.said()).toContain("adminLink")
+    server.child.kill("SIGTERM")
+    expect(await server.ended).toEqual({ code: 0, signal: null })
+  }
+  await run({}, async () => (await masters()).length === 1)
+  const [before] = await masters()
+  const logins = "select rolname, rolpassword from pg_authid where rolname ~ '_(app|platform)_login$' order by 1"
+  const passwords = await rows(logins)
+
+  const wrong = start(newHome(), { ...env, MAHALLA_SECRET: newer })
+  expect(await wrong.ended).toEqual({ code: 73, signal: null })
+  expect(wrong.said()).toContain(`is sealed with the master key ${before!.master_id}`)
+  expect(await rows(logins)).toEqual(passwords)
+
+  const both = { MAHALLA_SECRET: newer, MAHALLA_SECRET_PREVIOUS: env.MAHALLA_SECRET }
+  await run(both, async () => {
+    const now = await masters()
+    return now.length === 1 && now[0]!.master_id !== before!.master_id
+  })
+  await run({ MAHALLA_SECRET: newer }, async () => true)
+  // The old one is not good any more.
+  const old = start(newHome(), env)
+  expect(await old.ended).toEqual({ code: 73, signal: null })
+})

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * `mahalla-audit EXPORT --checkpoint FILE [--key FILE-or-URL] [--json]`: the verifier alone. It needs Node and nothing else; whoever does
- * not trust the city's program reads these few files and runs them.
+ * `mahalla-audit EXPORT --checkpoint FILE [--key FILE-or-URL] [--dropped-up-to POSITION] [--json]`: the verifier alone. It needs Node and
+ * nothing else; whoever does not trust the city's program reads these few files and runs them.
  */
 import { exitCodes } from "./findings.ts"
 import { runVerify } from "./run.ts"
 
-const usage = "Usage: mahalla-audit EXPORT --checkpoint FILE [--key FILE-or-JWKS-URL] [--json]"
+const usage =
+  "Usage: mahalla-audit EXPORT --checkpoint FILE [--key FILE-or-JWKS-URL] [--dropped-up-to POSITION] [--json]"
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -17,7 +18,7 @@ const parsed = (args: ReadonlyArray<string>) => {
   for (let at = 0; at < args.length; at++) {
     const arg = args[at]!
     if (arg === "--json") flags.set(arg, "")
-    else if (arg === "--checkpoint" || arg === "--key") {
+    else if (arg === "--checkpoint" || arg === "--key" || arg === "--dropped-up-to") {
       const value = args[++at]
       if (value === undefined) return undefined
       flags.set(arg, value)
@@ -31,13 +32,14 @@ const main = async (): Promise<number> => {
   const given = parsed(process.argv.slice(2))
   const checkpoints = given?.flags.get("--checkpoint")
   const [file, ...more] = given?.files ?? []
-  if (file === undefined || checkpoints === undefined || more.length > 0) {
+  const droppedUpTo = Number(given?.flags.get("--dropped-up-to") ?? 0)
+  if (file === undefined || checkpoints === undefined || more.length > 0 || !Number.isSafeInteger(droppedUpTo)) {
     print(usage)
     return exitCodes.usage
   }
   const key = given?.flags.get("--key")
   const json = given?.flags.has("--json") === true
-  return runVerify({ export: file, checkpoints, ...(key === undefined ? {} : { key }) }, json, print)
+  return runVerify({ export: file, checkpoints, droppedUpTo, ...(key === undefined ? {} : { key }) }, json, print)
 }
 
 process.exitCode = await main()

@@ -2,9 +2,10 @@
 import { exitCodes, Finding } from "./findings.ts"
 import { type Request, type Verified, verifyLog } from "./verify.ts"
 
-const sentence = ({ checkpoints, events, key, root, unsigned }: Verified): string => {
+const sentence = ({ checkpoints, dropped, events, key, root, unsigned }: Verified): string => {
   const tail = unsigned === 0 ? "" : ` The last ${unsigned} are under no checkpoint yet.`
-  return `verified: ${events} events, root ${root}, ${checkpoints} checkpoints, key from ${key}.${tail}`
+  const gone = dropped === 0 ? "" : ` Of ${dropped} only the hash is there.`
+  return `verified: ${events} events, root ${root}, ${checkpoints} checkpoints, key from ${key}.${tail}${gone}`
 }
 
 /** Verifies, prints what it found, and returns the exit code. */

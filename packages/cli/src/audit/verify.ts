@@ -15,6 +15,8 @@ export interface Request {
   readonly checkpoints: string
   /** JWK set or JWK: file or address. Default: what the checkpoints' issuer publishes. */
   readonly key?: string
+  /** Position up to which payloads may have been dropped by age. Default 0: none. Of those only the hash is there. */
+  readonly droppedUpTo?: number
 }
 
 export interface Verified {
@@ -25,6 +27,8 @@ export interface Verified {
   /** Events at the end for which there is no checkpoint yet: nothing is proved about them. */
   readonly unsigned: number
   readonly tenant: string
+  /** Events at the beginning whose payloads were dropped: their hashes are what was signed, what they said is gone. */
+  readonly dropped: number
   /** Where the key came from. */
   readonly key: string
 }
@@ -34,6 +38,8 @@ interface Line {
   /** Hex: what the log says of the event. */
   readonly hash: string
   readonly leaf: Readonly<Record<string, unknown>> | null
+  /** The city says that age took it. */
+  readonly dropped?: boolean
 }
 
 const lineOf = (number: number, text: string): Line => {
@@ -75,12 +81,15 @@ const misplaced = async (path: string, expected: number, found: Line): Promise<F
 }
 
 /** The event as it is must have the hash that the log has of it. */
-const checkedLeaf = (line: Line): Buffer => {
+const checkedLeaf = (line: Line, droppedUpTo: number): Buffer => {
   const place = { position: line.position, ...eventIn(line) }
+  // Its hash is not believed either: with it the tree must come to the roots that were signed.
+  if (line.leaf === null && line.dropped === true && line.position <= droppedUpTo && /^[0-9a-f]{64}$/.test(line.hash))
+    return Buffer.from(line.hash, "hex")
   if (line.leaf === null)
     throw new Finding(
       "missing-content",
-      `The event at position ${line.position} is gone; the log still has its hash.`,
+      `The event at position ${line.position} is gone; the log still has its hash.${line.dropped === true ? " The city says that it was dropped by age: if you know up to where that is right, give that position as --dropped-up-to." : ""}`,
       place
     )
   const hash = leafHash(line.leaf)
@@ -112,10 +121,12 @@ export const verifyLog = async (request: Request): Promise<Verified> => {
   const tree = new GrowingTree()
   let next = 0
   let proved = 0
+  let dropped = 0
   for await (const { number, text } of linesOf(request.export)) {
     const line = lineOf(number, text)
     if (line.position !== tree.size + 1) throw await misplaced(request.export, tree.size + 1, line)
-    tree.add(checkedLeaf(line))
+    tree.add(checkedLeaf(line, request.droppedUpTo ?? 0))
+    if (line.leaf === null) dropped++
     const due = checkpoints[next]
     if (due?.size !== tree.size) continue
     const root = tree.root().toString("base64url")
@@ -140,6 +151,7 @@ export const verifyLog = async (request: Request): Promise<Verified> => {
     root: tree.root().toString("base64url"),
     checkpoints: checkpoints.length,
     unsigned: tree.size - proved,
+    dropped,
     tenant: checkpoints[0]!.tenant,
     key
   }

@@ -24,14 +24,19 @@ const verify = Command.make(
     key: Flag.String("key").pipe(
       Flag.optional,
       Flag.withDescription("JWK set: a file or an address. Without it what the checkpoints' issuer publishes")
+    ),
+    dropped: Flag.Int("dropped-up-to").pipe(
+      Flag.withDefault(0),
+      Flag.withDescription("Position up to which payloads may have been dropped by age")
     )
   },
-  Effect.fn(function* ({ checkpoint, file, key }) {
+  Effect.fn(function* ({ checkpoint, dropped, file, key }) {
     const { json } = yield* root
     const given = Option.getOrUndefined(key)
     const request = {
       export: here(file),
       checkpoints: here(checkpoint),
+      droppedUpTo: dropped,
       ...(given === undefined ? {} : { key: /^https?:/.test(given) ? given : here(given) })
     }
     const code = yield* Effect.promise(() =>

@@ -65,6 +65,7 @@ export const dev = Command.make(
         seconds: Number(seconds),
         ...(address === undefined ? {} : { adminLink: address })
       })
+      const { escrowedAt } = await city.admin.keys.master()
       if (json) return
       if (link !== undefined)
         out.say(`  First administrator (${link.name}), good for 15 minutes and one use:\n  ${address}`)
@@ -74,6 +75,10 @@ export const dev = Command.make(
                  npm run demo -- --photo FILE
                  curl ${serving.url}/v1/offences
   Stop           Ctrl-C`)
+      if (escrowedAt === null)
+        out.say(
+          "  Without its secret this city's database cannot be read. Keep a copy elsewhere: npx mahalla key export"
+        )
     })
     return yield* Effect.never
   })

@@ -75,11 +75,21 @@ const cityChecks = async (project: Project): Promise<ReadonlyArray<Check>> => {
   try {
     await city.start()
     const health = await city.admin.health()
+    const master = await city.admin.keys.master()
     return [
       {
         name: "Database",
         state: health.database ? "good" : "bad",
         detail: health.database ? "answers, schema up to date" : "does not answer"
+      },
+      {
+        name: "Master key",
+        state: master.escrowedAt === null || master.left > 0 ? "warning" : "good",
+        detail: `${master.id} opens this database; ${
+          master.escrowedAt === null
+            ? "nobody has confirmed that the secret is kept elsewhere, and without it a backup is worth nothing: mahalla key export"
+            : `kept elsewhere since ${master.escrowedAt.toISOString().slice(0, 10)}`
+        }${master.left === 0 ? "" : `; ${master.left} keys wait for the change of secret, keep MAHALLA_SECRET_PREVIOUS until then`}`
       },
       ...health.plugins.map((plugin): Check => ({
         name: plugin.instance,

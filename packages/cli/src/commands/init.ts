@@ -30,10 +30,13 @@ export const init = Command.make(
         mkdirSync(join(target, name, ".."), { recursive: true })
         writeFileSync(join(target, name), text)
       }
-      out.say(`${basename(target)} is there. Next:\n  cd ${folder}\n  npm install\n  npx mahalla dev`, {
-        folder: target,
-        slug
-      })
+      out.say(
+        `${basename(target)} is there. Next:\n  cd ${folder}\n  npm install\n  npx mahalla dev\nBefore anything of value is in it, print the recovery text of its secret and keep it elsewhere: npx mahalla key export`,
+        {
+          folder: target,
+          slug
+        }
+      )
     })
   })
 ).pipe(Command.withDescription("Begin a new city in a folder"))

@@ -3,6 +3,17 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { TenantTx, withPlatform, withTenant } from "../kernel/db/Database.ts"
 import { newId } from "../kernel/ids.ts"
+import {
+  confirmEscrow,
+  destroyTenantKeys,
+  keyState,
+  type KeyState,
+  masterState,
+  type MasterState
+} from "../kernel/personal/keyState.ts"
+import { SealedParts } from "../kernel/personal/registry.ts"
+import { rotateTenantKey } from "../kernel/personal/reseal.ts"
+import { type NameRow, sealName, withName } from "../kernel/personal/people.ts"
 import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import { listTenants, tenantBySlug } from "../kernel/tenancy/resolve.ts"
 import { createTenant, type NewTenant } from "../kernel/tenancy/tenants.ts"
@@ -51,6 +62,17 @@ export interface CityAdmin {
     tenant: string,
     role: string
   ) => Promise<ReadonlyArray<{ readonly id: string; readonly name: string | null }>>
+  readonly keys: {
+    /** The master key in use. */
+    readonly master: () => Promise<MasterState>
+    /** Says that the secret is kept somewhere else too. */
+    readonly confirmEscrow: () => Promise<void>
+    readonly state: (tenant: string) => Promise<KeyState>
+    /** Gives the tenant a new key; worker processes bring what is sealed there. Gives the version. */
+    readonly rotate: (tenant: string) => Promise<number>
+    /** Destroys the tenant's keys, and with them every value that they have sealed. There is no way back. */
+    readonly destroy: (tenant: string) => Promise<void>
+  }
   /** Database, plugins and queues, as `doctor` and dashboards show them. */
   readonly health: () => Promise<CityHealth>
   /** Runs an Effect inside a transaction of a tenant with everything the city has in context. */
@@ -76,8 +98,8 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
               const { sql, tenantId } = yield* TenantTx
               const id = yield* newId
               yield* sql`
-                insert into mahalla.principal (tenant_id, id, kind, name, language)
-                values (${tenantId}, ${id}, 'staff', ${staff.name}, ${staff.language ?? "en"})`
+                insert into mahalla.principal (tenant_id, id, kind, name_sealed, language)
+                values (${tenantId}, ${id}, 'staff', ${yield* sealName(id, staff.name)}, ${staff.language ?? "en"})`
               for (const role of staff.roles) {
                 yield* sql`insert into mahalla.role_grant (tenant_id, id, principal_id, role) values (${tenantId}, ${yield* newId}, ${id}, ${role})`
               }
@@ -95,15 +117,29 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
       perform(
         inside(
           slug,
-          Effect.flatMap(
-            TenantTx,
-            ({ sql, tenantId }) => sql<{ id: string; name: string | null }>`
-              select p.id, p.name from mahalla.principal p join mahalla.role_grant g on g.tenant_id = p.tenant_id and g.principal_id = p.id
+          Effect.gen(function* () {
+            const { sql, tenantId } = yield* TenantTx
+            const rows = yield* sql<NameRow>`
+              select p.id, p.name, p.name_sealed from mahalla.principal p join mahalla.role_grant g on g.tenant_id = p.tenant_id and g.principal_id = p.id
               where p.tenant_id = ${tenantId} and g.role = ${role} and g.territory_id is null and (g.until is null or g.until > now())
                 and p.status = 'active' order by p.id`
-          )
+            return yield* Effect.forEach(rows, withName)
+          })
         )
       ),
+    keys: {
+      master: () => perform(masterState),
+      confirmEscrow: () => perform(confirmEscrow),
+      state: (slug) => perform(Effect.flatMap(tenantBySlug(slug), ({ tenantId }) => keyState(tenantId))),
+      rotate: (slug) =>
+        perform(
+          Effect.gen(function* () {
+            const { tenantId } = yield* tenantBySlug(slug)
+            return yield* rotateTenantKey(tenantId, yield* SealedParts)
+          })
+        ),
+      destroy: (slug) => perform(Effect.flatMap(tenantBySlug(slug), ({ tenantId }) => destroyTenantKeys(tenantId)))
+    },
     health: () =>
       perform(
         Effect.gen(function* () {

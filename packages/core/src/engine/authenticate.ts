@@ -19,6 +19,7 @@ import {
 } from "../kernel/http/secondFactor.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { newId } from "../kernel/ids.ts"
+import { sealName } from "../kernel/personal/people.ts"
 import { loadPrincipal } from "../kernel/policy/load.ts"
 import type { Principal, RoleGrant } from "../kernel/policy/Principal.ts"
 import type { RoleBook } from "../kernel/policy/roles.ts"
@@ -35,12 +36,15 @@ const principalOfHost = Effect.fnUntraced(function* (tenantId: string, login: Ho
     const rows = yield* sql<{ id: string }>`
       select id from mahalla.principal where tenant_id = ${tenantId} and external_id = ${login.externalId}`
     if (rows[0] !== undefined) return rows[0].id
+    const id = yield* newId
     const made = yield* sql<{ id: string }>`
-      insert into mahalla.principal (tenant_id, id, kind, name, external_id)
-      values (${tenantId}, ${yield* newId}, ${kind}, ${login.name ?? null}, ${login.externalId})
-      on conflict (tenant_id, external_id) do update set name = excluded.name
-      returning id`
-    return made[0]!.id
+      insert into mahalla.principal (tenant_id, id, kind, name_sealed, external_id)
+      values (${tenantId}, ${id}, ${kind}, ${yield* sealName(id, login.name ?? null)}, ${login.externalId})
+      on conflict (tenant_id, external_id) do nothing returning id`
+    if (made[0] !== undefined) return made[0].id
+    const there = yield* sql<{ id: string }>`
+      select id from mahalla.principal where tenant_id = ${tenantId} and external_id = ${login.externalId}`
+    return there[0]!.id
   })
   return yield* withTenant(tenantId)(known)
 })

@@ -15,6 +15,8 @@ import { relayBatch, relayJobs } from "../kernel/jobs/relay.ts"
 import { runWorker } from "../kernel/jobs/worker.ts"
 import { whileLeader } from "../kernel/leases/lease.ts"
 import type { Schedule } from "../kernel/module/defineModule.ts"
+import { resealTurn } from "../kernel/personal/reseal.ts"
+import type { SealedPart } from "../kernel/personal/SealedPart.ts"
 import { Actor, system } from "../kernel/policy/Principal.ts"
 import { Signals } from "../kernel/Signals.ts"
 import { type DeliveryOptions, makeDelivery } from "../kernel/transparency-log/deliver.ts"
@@ -120,6 +122,11 @@ const scheduleTurn = (schedules: ReadonlyArray<Schedule & { readonly parsed: Cro
     yield* Effect.sleep("3 seconds")
   })
 
+const resealerTurn = (parts: ReadonlyArray<SealedPart>) =>
+  Effect.gen(function* () {
+    if ((yield* resealTurn(parts)) === 0) yield* Effect.sleep("5 seconds")
+  })
+
 const deadlineTurn = Effect.gen(function* () {
   const signals = yield* Signals
   const fired = yield* withPlatform(fireDue(100))
@@ -162,6 +169,7 @@ export interface BackgroundOptions {
   readonly jobs: ReadonlyArray<JobDefinition>
   readonly consumers: ReadonlyArray<Consumer<unknown, Erased>>
   readonly schedules: ReadonlyArray<Schedule>
+  readonly sealed: ReadonlyArray<SealedPart>
   readonly concurrency: number
 }
 
@@ -189,6 +197,7 @@ export const startBackground = (options: BackgroundOptions) =>
       )
     }
     yield* Effect.forkScoped(whileLeader({ name: "deadlines", holder }, deadlineTurn))
+    yield* Effect.forkScoped(whileLeader({ name: "resealer", holder, seconds: 30 }, resealerTurn(options.sealed)))
     yield* Effect.forkScoped(whileLeader({ name: "schedules", holder, seconds: 30 }, scheduleTurn(parsed)))
     if (!queue.transactional) {
       const turn = Effect.gen(function* () {

@@ -22,6 +22,8 @@ export interface CityConfig {
   readonly mode?: "dev" | "production"
   /** At least 32 characters; every replica has the same. Default: made once and kept in `home/secret`. */
   readonly secret?: string
+  /** The secret before this one, while keys are still wrapped by it. Default: `home/secret.previous`, where there is one. */
+  readonly previousSecret?: string
   readonly plugins: ReadonlyArray<Plugin | ReadonlyArray<Plugin>>
   readonly modules: ReadonlyArray<Module>
   /** Roles beside or instead of the presets, by id. */
@@ -74,7 +76,8 @@ export interface CityConfig {
 
 /** The city cannot start, or a call cannot be made. `exitCode` is what a command should end with. */
 export class CityError extends Data.TaggedError("CityError")<{
-  readonly reason: "Config" | "Plugin" | "Storage" | "SchemaTooNew" | "Migration" | "CaseType" | "NotStarted"
+  readonly reason:
+    "Config" | "Plugin" | "Storage" | "SchemaTooNew" | "Migration" | "CaseType" | "MasterKey" | "NotStarted"
   readonly message: string
   readonly exitCode: number
   readonly cause?: unknown
@@ -88,6 +91,7 @@ export const exitCodes: Readonly<Record<CityError["reason"], number>> = {
   SchemaTooNew: 70,
   Migration: 71,
   CaseType: 72,
+  MasterKey: 73,
   NotStarted: 64
 }
 

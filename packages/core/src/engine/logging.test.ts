@@ -1,7 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { assert, describe, it } from "@effect/vitest"
-import { mask } from "./http/mask.ts"
+import { mask } from "../kernel/mask.ts"
 import { layerLogging, type LogFormat } from "./logging.ts"
 
 const token = `eyJ${"a".repeat(30)}.${"b".repeat(40)}.${"c_-".repeat(20)}`
@@ -20,7 +20,13 @@ describe("mask", () => {
     [`case ${id}`, `case ${id}`],
     [`/v1/cases/traffic-report/${id}?q=1`, `/v1/cases/traffic-report/${id}?q=1`],
     [`/v1/uploads/${id}.${"s".repeat(32)}`, `/v1/uploads/${id}.<secret>`],
-    ["took 12345 ms, 200", "took 12345 ms, 200"]
+    ["took 12345 ms, 200", "took 12345 ms, 200"],
+    ["PINFL 31234567890123 is known", "PINFL <…23> is known"],
+    ["482913 is your code for Samarkand", "<code> is your code for Samarkand"],
+    ["Samarkand uchun kodingiz: 482913.", "Samarkand uchun kodingiz: <code>."],
+    ["482913: ваш код для города", "<code>: ваш код для города"],
+    ["exit code 70 after 120000 ms", "exit code 70 after 120000 ms"],
+    ["/sign-in#q2mXx0Zr7sW8vK1dFhTgYbNcE4uJ5iLpOaQw-e_3RtU", "/sign-in#<token>"]
   ]
   for (const [given, expected] of cases) it(given.slice(0, 40), () => assert.strictEqual(mask(given), expected))
 })

@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
-import { mask } from "./http/mask.ts"
+import { mask } from "../kernel/mask.ts"
 
 const textOf = (message: unknown): string =>
   (Array.isArray(message) ? message : [message])
@@ -20,7 +20,7 @@ const annotationsOf = (options: Logger.Options<unknown>): Record<string, unknown
   Object.fromEntries(
     Object.entries(options.fiber.getRef(References.CurrentLogAnnotations)).map(([key, value]) => [
       key,
-      typeof value === "string" ? mask(value) : value
+      typeof value === "string" ? mask(value) : typeof value === "object" ? mask(JSON.stringify(value)) : value
     ])
   )
 

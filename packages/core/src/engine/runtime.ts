@@ -13,7 +13,7 @@ import { Attachments } from "../kernel/attachments/Attachments.ts"
 import { CaseTypes, makeCaseTypes, storeCaseTypes } from "../kernel/cases/registry.ts"
 import { Deployment } from "../kernel/Deployment.ts"
 import { Database, layerDatabase, withPlatform } from "../kernel/db/Database.ts"
-import { compareMigrations, migrate, type MigrationError } from "../kernel/db/migrate.ts"
+import { askAsOwner, compareMigrations, migrate, type MigrationError } from "../kernel/db/migrate.ts"
 import { deriveLogins, ensureRoles, loginUrl } from "../kernel/db/roles.ts"
 import { deadlineJob } from "../kernel/deadlines/job.ts"
 import { EventSignal } from "../kernel/events/append.ts"
@@ -22,6 +22,15 @@ import { Issuer, Keys } from "../kernel/keys/Keys.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
 import { makeInside } from "../kernel/outward/address.ts"
+import { eraseJob } from "../kernel/personal/erase.ts"
+import { exportJob } from "../kernel/personal/export.ts"
+import { kernelPerson } from "../kernel/personal/kernelPerson.ts"
+import { kernelRetention } from "../kernel/personal/kernelRetention.ts"
+import { RetentionRules } from "../kernel/personal/Retention.ts"
+import { kernelParts } from "../kernel/personal/kernelParts.ts"
+import { checkDatabase, type Masters, mastersOf } from "../kernel/personal/master.ts"
+import { PersonParts, SealedParts } from "../kernel/personal/registry.ts"
+import { layerVault } from "../kernel/personal/Vault.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { knows, permissionsOf } from "../kernel/policy/permissions.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
@@ -38,7 +47,7 @@ import { relaySignals, startBackground } from "./background.ts"
 import { CityError, type CityConfig, cityError } from "./config.ts"
 import { layerLogging } from "./logging.ts"
 import { checkPlugins, flatten, openPlugin, openPorts } from "./plugins.ts"
-import { deploymentSecret } from "./secret.ts"
+import { deploymentSecret, previousSecret } from "./secret.ts"
 import type { Erased } from "../kernel/Erased.ts"
 
 /** Everything a running city holds; what is inside is typed where it is used. */
@@ -64,6 +73,7 @@ const asCityError = (error: unknown): CityError => {
       error
     )
   }
+  if (tagged._tag === "MasterKeyError") return cityError("MasterKey", tagged.message ?? "", error)
   if (tagged._tag === "CaseTypeError") return cityError("CaseType", tagged.message ?? "", error)
   return cityError("Storage", `The city could not start: ${tagged.message ?? String(error)}`, error)
 }
@@ -125,6 +135,7 @@ const prepareDatabase = Effect.fnUntraced(function* (
   config: CityConfig,
   settings: StorageSettings,
   secret: Redacted.Redacted<string>,
+  masters: Masters,
   modules: ReadonlyArray<Module>
 ) {
   const migrations = [...kernelMigrations, ...modules.flatMap((module) => module.migrations)]
@@ -156,6 +167,8 @@ const prepareDatabase = Effect.fnUntraced(function* (
     )
   )
   if (current !== undefined) return current
+  // Log-ins are derived from the secret: with another one the database refuses them, and its owner knows which one is right.
+  if (refused) yield* askAsOwner(directUrl(settings.owner, settings), (query) => checkDatabase(query, masters))
   if (config.migrate === false) {
     return yield* cityError(
       "Migration",
@@ -169,7 +182,8 @@ const prepareDatabase = Effect.fnUntraced(function* (
   const { unknown } = yield* migrate({
     owner: directUrl(settings.owner, settings),
     migrations,
-    prepare: ensureRoles(ownLogins, refused),
+    // Before log-ins are taken from a server that has the right secret.
+    prepare: (query) => Effect.andThen(checkDatabase(query, masters), ensureRoles(ownLogins, refused)(query)),
     onApplied: (_, done, total) => Effect.sync(() => config.onProgress?.({ step: "migrate", done, total }))
   })
   return { context: yield* open, unknown }
@@ -186,6 +200,7 @@ export const openCity = (config: CityConfig) =>
       catch: (error) => cityError("Config", (error as Error).message)
     })
     const secret = yield* deploymentSecret(config)
+    const masters = mastersOf(secret, yield* previousSecret(config))
     const holder = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
 
     const storagePlugin = plugins.find((plugin) => plugin.provides.includes(Storage))
@@ -193,7 +208,7 @@ export const openCity = (config: CityConfig) =>
       return yield* cityError("Plugin", "No plugin provides Storage. Add postgres() to the city's plugins.")
     const storageContext = yield* openPlugin(storagePlugin, config, undefined)
     const storage = Context.getUnsafe(storageContext as Context.Context<Storage>, Storage)
-    const { context: database, unknown } = yield* prepareDatabase(config, storage.settings, secret, modules)
+    const { context: database, unknown } = yield* prepareDatabase(config, storage.settings, secret, masters, modules)
 
     const { platform } = connectionsOf(storage.settings, secret)
     const ports = yield* openPorts(plugins, config, {
@@ -207,6 +222,7 @@ export const openCity = (config: CityConfig) =>
       return yield* cityError("Plugin", `No plugin provides ${port}. Add postgres() to the city's plugins.`)
     }
     const signals = yield* makeSignals
+    const sealed = [...kernelParts, ...modules.flatMap((module) => module.sealed)]
     const caseTypes = yield* Effect.try({
       try: () => makeCaseTypes(modules.flatMap((module) => module.caseTypes)),
       catch: (error) => cityError("CaseType", (error as Error).message)
@@ -228,6 +244,7 @@ export const openCity = (config: CityConfig) =>
     const announce = (wake: Effect.Effect<void>, channel: string) =>
       Effect.andThen(wake, Effect.ignore(Effect.forkDetach(Effect.ignore(bus.publish(channel, "")))))
     const keys = yield* Layer.build(Keys.layer(secret))
+    const vault = yield* Effect.provideContext(Layer.build(layerVault(masters)), database)
     const logging = yield* Layer.build(
       layerLogging(config.logFormat ?? (config.mode === "dev" ? "readable" : "json"), config.logLevel ?? "Info")
     )
@@ -245,6 +262,16 @@ export const openCity = (config: CityConfig) =>
       database as Context.Context<Erased>,
       ports,
       keys as Context.Context<Erased>,
+      vault as Context.Context<Erased>,
+      Context.make(SealedParts, sealed) as Context.Context<Erased>,
+      Context.make(RetentionRules, [
+        ...kernelRetention,
+        ...modules.flatMap((module) => module.retention)
+      ]) as Context.Context<Erased>,
+      Context.make(PersonParts, [
+        ...kernelPerson,
+        ...modules.flatMap((module) => module.people)
+      ]) as Context.Context<Erased>,
       Context.make(Signals, signals) as Context.Context<Erased>,
       Context.make(CaseTypes, caseTypes) as Context.Context<Erased>,
       Context.make(Policy, { roles: rolesOf(presets, typeIds) }) as Context.Context<Erased>,
@@ -286,9 +313,10 @@ export const openCity = (config: CityConfig) =>
               outwardNetworks: config.outwardNetworks ?? []
             }
           },
-          jobs: [deadlineJob, ...modules.flatMap((module) => module.jobs)],
+          jobs: [deadlineJob, eraseJob, exportJob, ...modules.flatMap((module) => module.jobs)],
           consumers: modules.flatMap((module) => module.consumers),
           schedules: [...kernelSchedules, ...modules.flatMap((module) => module.schedules)],
+          sealed,
           concurrency: config.jobConcurrency ?? 8
         }),
         context

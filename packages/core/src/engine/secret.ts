@@ -1,6 +1,6 @@
 /** The deployment's one secret, from the configuration or from its file. */
 import { randomBytes } from "node:crypto"
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -27,6 +27,19 @@ const readOrMake = (home: string): string => {
   }
   return readFileSync(file, "utf8").trim()
 }
+
+/** The secret that was there before; undefined where none is given. */
+export const previousSecret = (config: CityConfig) =>
+  Effect.try({
+    try: () => {
+      const file = join(config.home, "secret.previous")
+      if (config.previousSecret !== undefined) return Redacted.make(config.previousSecret)
+      return config.secret === undefined && existsSync(file)
+        ? Redacted.make(readFileSync(file, "utf8").trim())
+        : undefined
+    },
+    catch: (cause) => cityError("Config", `The file secret.previous in ${config.home} cannot be read.`, cause)
+  })
 
 export const deploymentSecret = (config: CityConfig) =>
   Effect.try({

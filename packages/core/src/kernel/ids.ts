@@ -4,10 +4,10 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-/** Asking the system for each id's bytes would cost more than the id. */
 let pool = randomBytes(8192)
 let drawn = 0
-const draw = (size: number): Uint8Array => {
+/** Random bytes for what is made often: asking the system for each id's or nonce's bytes would cost more than the id. Not for keys. */
+export const draw = (size: number): Uint8Array => {
   if (drawn + size > pool.length) {
     pool = randomBytes(8192)
     drawn = 0

@@ -2,11 +2,9 @@
 import * as Effect from "effect/Effect"
 import { sweepUploads } from "./attachments/sweep.ts"
 import { PlatformTx, withPlatform } from "./db/Database.ts"
-import { sweepIdempotencyKeys } from "./idempotency/idempotency.ts"
+import { sweepRetention } from "./personal/Retention.ts"
+import { sweepPersonRequests } from "./personal/sweepRequests.ts"
 import type { Schedule } from "./module/defineModule.ts"
-
-const untilDone = <E, R>(turn: Effect.Effect<number, E, R>, full: number) =>
-  Effect.asVoid(Effect.repeat(turn, { while: (done) => done >= full, times: 100 }))
 
 export const kernelSchedules: ReadonlyArray<Schedule> = [
   {
@@ -15,11 +13,8 @@ export const kernelSchedules: ReadonlyArray<Schedule> = [
     run: withPlatform(Effect.flatMap(PlatformTx, ({ sql }) => sql`select mahalla.ensure_event_partitions(2)`))
   },
   { id: "kernel.uploads", cron: "*/5 * * * *", run: Effect.asVoid(sweepUploads) },
-  {
-    id: "kernel.idempotency-keys",
-    cron: "20 * * * *",
-    run: untilDone(withPlatform(sweepIdempotencyKeys(5_000)), 5_000)
-  },
+  { id: "kernel.person-requests", cron: "*/5 * * * *", run: Effect.asVoid(sweepPersonRequests) },
+  { id: "kernel.retention", cron: "*/10 * * * *", run: sweepRetention },
   {
     id: "kernel.rate-limits",
     cron: "40 * * * *",

@@ -16,6 +16,8 @@ import { migrate, type MigrationError } from "../kernel/db/migrate.ts"
 import type { Migration } from "../kernel/db/Migration.ts"
 import { deriveLogins, ensureRoles, loginUrl } from "../kernel/db/roles.ts"
 import { newId } from "../kernel/ids.ts"
+import { mastersOf } from "../kernel/personal/master.ts"
+import { layerVault } from "../kernel/personal/Vault.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Principal } from "../kernel/policy/Principal.ts"
 import type { Tenant, TenantSettings } from "../kernel/tenancy/Tenant.ts"
@@ -144,7 +146,11 @@ export const testKernel = (options: TestKernelOptions): Layer.Layer<Database | T
         pooled: options.through !== undefined
       })
     })
-  ).pipe(Layer.provideMerge(Layer.effect(TestKernel, copyTemplate(options))))
+  ).pipe(
+    // Keys of the test's own; a test about another secret provides its own.
+    (database) => Layer.provideMerge(Layer.orDie(layerVault(mastersOf(secret))), database),
+    Layer.provideMerge(Layer.effect(TestKernel, copyTemplate(options)))
+  )
 
 const settings: TenantSettings = {
   timeZone: "Asia/Tashkent",

@@ -171,7 +171,7 @@ describe("addresses", () => {
   test("answer_other_methods_with_405_and_what_they_take", async () => {
     for (const [method, address, allow] of [
       ["DELETE", "/v1/cases", "GET"],
-      ["PUT", "/v1/me", "GET, PATCH"],
+      ["PUT", "/v1/me", "GET, PATCH, DELETE"],
       ["POST", "/v1/city", "GET"],
       ["PATCH", "/v1/cases/traffic-report", "POST"],
       ["GET", "/v1/auth/code", "POST"]

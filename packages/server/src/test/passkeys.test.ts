@@ -12,7 +12,10 @@ let page: Page
 let authenticator: string
 
 beforeAll(async () => {
-  kit = await openCityKit({ postgresUrl: inject("postgresUrl"), config: { mode: "production" } })
+  kit = await openCityKit({
+    postgresUrl: inject("postgresUrl"),
+    config: { mode: "production", publicUrl: "https://city.example" }
+  })
   page = await openPage()
   await page.send("WebAuthn.enable")
 })

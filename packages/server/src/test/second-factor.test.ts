@@ -9,7 +9,10 @@ import { expectProblem } from "./problem.ts"
 let kit: CityKit
 // Production demands it of staff where a city's settings say nothing.
 beforeAll(async () => {
-  kit = await openCityKit({ postgresUrl: inject("postgresUrl"), config: { mode: "production" } })
+  kit = await openCityKit({
+    postgresUrl: inject("postgresUrl"),
+    config: { mode: "production", publicUrl: "https://city.example" }
+  })
 })
 afterAll(() => kit?.close())
 

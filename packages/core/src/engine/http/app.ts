@@ -27,10 +27,13 @@ import { CasesApi } from "./casesApi.ts"
 import { casesHandlers, caseTypesHandlers } from "./casesHandlers.ts"
 import { docsPage } from "./docsPage.ts"
 import { healthRoutes } from "./health.ts"
+import { KeysApi } from "./keysApi.ts"
+import { keysHandlers } from "./keysHandlers.ts"
 import { makeDocument } from "./openapi.ts"
 import { OpsApi } from "./opsApi.ts"
 import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
 import { outer, type RouteEntry } from "./outer.ts"
+import { RetentionApi, retentionHandlers } from "./retentionApi.ts"
 import { page } from "./securityHeaders.ts"
 import { signInPage } from "./signInPage.ts"
 import { PlatformApi } from "./platformApi.ts"
@@ -77,6 +80,8 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       RolesApi,
       AuditApi,
       PlatformApi,
+      KeysApi,
+      RetentionApi,
       ...modules.map((api) => api.definition)
     ],
     types,
@@ -99,6 +104,8 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       Layer.provide([PlatformDoor.layer, PlatformThreshold.layer])
     ),
     HttpApiBuilder.layer(AuditApi).pipe(Layer.provide(auditHandlers), Layer.provide(door)),
+    HttpApiBuilder.layer(KeysApi).pipe(Layer.provide(keysHandlers), Layer.provide(door)),
+    HttpApiBuilder.layer(RetentionApi).pipe(Layer.provide(retentionHandlers), Layer.provide(door)),
     ...modules.map((api) => Layer.provide(api.layer, door)),
     eventFeed,
     // The wildcard takes the bare address too.

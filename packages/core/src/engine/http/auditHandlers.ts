@@ -61,7 +61,7 @@ const linesAtOnce = 500
 
 /**
  * The log as lines of JSON, page by page, each page in a transaction of its own. What a page says was there when it was read: an event
- * whose row is gone has its hash and `leaf: null`.
+ * whose row is gone has its hash and `leaf: null`; one whose payload was dropped by age says `dropped: true` besides.
  */
 const exportFrom = Effect.fnUntraced(function* (from: number) {
   const actor = yield* Actor
@@ -73,10 +73,13 @@ const exportFrom = Effect.fnUntraced(function* (from: number) {
         const upTo = Math.min(after + linesAtOnce, yield* treeSize(reader))
         const hashes = yield* readLeafHashes(reader, after, upTo)
         const leaves = new Map(
-          (yield* readLeaves(reader, after, linesAtOnce)).map(({ leaf, position }) => [position, leaf])
+          (yield* readLeaves(reader, after, linesAtOnce)).map(({ dropped, leaf, position }) => [
+            position,
+            { leaf, ...(dropped ? { dropped } : {}) }
+          ])
         )
         const lines = hashes.map(({ hash, position }) => {
-          const line = { position: Number(position), hash, leaf: leaves.get(Number(position)) ?? null }
+          const line = { position: Number(position), hash, ...(leaves.get(Number(position)) ?? { leaf: null }) }
           return `${jcs(line)}\n`
         })
         return { lines, next: hashes.length === linesAtOnce ? Option.some(upTo) : Option.none<number>() }

@@ -9,6 +9,7 @@ import { answering, inTenant, RequestInfo } from "../../kernel/http/Door.ts"
 import { once } from "../../kernel/http/once.ts"
 import { newId } from "../../kernel/ids.ts"
 import { Messengers } from "../../kernel/ports.ts"
+import { nameOf, type NameRow, sealName, withName } from "../../kernel/personal/people.ts"
 import { delegationsTo } from "../../kernel/policy/delegate.ts"
 import { StaffCreated } from "../../kernel/policy/events.ts"
 import { type GrantRow, grantRole, revokeRole } from "../../kernel/policy/grants.ts"
@@ -18,7 +19,7 @@ import { listTerritories } from "../../kernel/tenancy/territories.ts"
 import { Queue } from "../../ports/Queue.ts"
 import type { CityRuntime } from "../runtime.ts"
 import { pluginHealth } from "./health.ts"
-import { mask } from "./mask.ts"
+import { mask } from "../../kernel/mask.ts"
 import { OpsApi } from "./opsApi.ts"
 
 export const cityHandlers = HttpApiBuilder.group(OpsApi, "city", (handlers) =>
@@ -49,13 +50,14 @@ const grantView = (row: GrantRow) => ({
   until: row.until?.toISOString() ?? null
 })
 
-interface PrincipalRow {
-  readonly id: string
+interface PrincipalRow extends NameRow {
   readonly kind: string
-  readonly name: string | null
   readonly status: string
   readonly language: string
 }
+
+/** Names that one request for a name opens at most. */
+const namesLookedAt = 1_000
 
 const withGrants = Effect.fnUntraced(function* (rows: ReadonlyArray<PrincipalRow>) {
   const { sql, tenantId } = yield* TenantTx
@@ -63,7 +65,7 @@ const withGrants = Effect.fnUntraced(function* (rows: ReadonlyArray<PrincipalRow
     select id, principal_id, role, territory_id, until from mahalla.role_grant
     where tenant_id = ${tenantId} and principal_id = any (${rows.map((row) => row.id)}::uuid[]) order by granted_at`
   const handed = yield* delegationsTo(rows.map((row) => row.id))
-  return rows.map((row) => ({
+  return (yield* Effect.forEach(rows, withName)).map((row) => ({
     ...row,
     grants: grants.filter((grant) => grant.principal_id === row.id).map(grantView),
     delegations: handed.filter((delegation) => delegation.principalId === row.id)
@@ -73,7 +75,7 @@ const withGrants = Effect.fnUntraced(function* (rows: ReadonlyArray<PrincipalRow
 const principalById = Effect.fnUntraced(function* (id: string) {
   const { sql, tenantId } = yield* TenantTx
   const rows =
-    yield* sql<PrincipalRow>`select id, kind, name, status, language from mahalla.principal where tenant_id = ${tenantId} and id = ${id}`
+    yield* sql<PrincipalRow>`select id, kind, name, name_sealed, status, language from mahalla.principal where tenant_id = ${tenantId} and id = ${id}`
   const row = rows[0]
   if (row === undefined) return yield* new NotFound({ what: "principal", id })
   return (yield* withGrants([row]))[0]!
@@ -87,14 +89,21 @@ export const peopleHandlers = HttpApiBuilder.group(OpsApi, "people", (handlers) 
           yield* demandEverywhere("principal.read")
           const { sql, tenantId } = yield* TenantTx
           const limit = query.limit ?? 50
+          const wanted = query.q?.toLowerCase()
+          // Names are sealed: whoever looks for one has a part of the people opened and compared, and goes on with the cursor.
+          const looked = wanted === undefined ? limit : namesLookedAt
           const rows = yield* sql<PrincipalRow>`
-            select id, kind, name, status, language from mahalla.principal
+            select id, kind, name, name_sealed, status, language from mahalla.principal
             where tenant_id = ${tenantId} and (${query.kind ?? null}::text is null or kind = ${query.kind ?? null})
-              and (${query.q ?? null}::text is null or name ilike '%' || ${query.q ?? null} || '%')
+              and (${wanted ?? null}::text is null or name_sealed is not null or name is not null)
               and (${query.cursor ?? null}::uuid is null or id < ${query.cursor ?? null}::uuid)
-            order by id desc limit ${limit + 1}`
-          const items = yield* withGrants(rows.slice(0, limit))
-          return { items, ...(rows.length > limit ? { cursor: items.at(-1)!.id } : {}) }
+            order by id desc limit ${looked + 1}`
+          const seen = rows.slice(0, looked)
+          const named = wanted === undefined ? [] : yield* Effect.forEach(seen, nameOf)
+          const found = wanted === undefined ? seen : seen.filter((_, at) => named[at]?.toLowerCase().includes(wanted))
+          const last = found.length > limit ? found[limit - 1] : rows.length > looked ? seen.at(-1) : undefined
+          const items = yield* withGrants(found.slice(0, limit))
+          return { items, ...(last === undefined ? {} : { cursor: last.id }) }
         })
       )
     )
@@ -110,8 +119,8 @@ export const peopleHandlers = HttpApiBuilder.group(OpsApi, "people", (handlers) 
           const make = Effect.gen(function* () {
             const id = yield* newId
             yield* sql`
-              insert into mahalla.principal (tenant_id, id, kind, name, language)
-              values (${tenantId}, ${id}, 'staff', ${payload.name}, ${payload.language ?? "en"})`
+              insert into mahalla.principal (tenant_id, id, kind, name_sealed, language)
+              values (${tenantId}, ${id}, 'staff', ${yield* sealName(id, payload.name)}, ${payload.language ?? "en"})`
             yield* appendEvent(StaffCreated, { principalId: id, name: payload.name }, { actorId: actor.id })
             return { status: 201, body: yield* principalById(id) }
           })

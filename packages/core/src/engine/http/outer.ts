@@ -17,8 +17,8 @@ import { problem } from "../../kernel/http/problems.ts"
 import { rateLimitHeaders, type SeenLimit, SeenLimits } from "../../kernel/limits/headers.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import { checkedBody } from "./body.ts"
+import { mask } from "../../kernel/mask.ts"
 import { crossSiteProblem } from "./crossSite.ts"
-import { mask } from "./mask.ts"
 import { securityHeaders } from "./securityHeaders.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
@@ -110,12 +110,22 @@ export const outer = (options: OuterOptions) => {
       const allowed = methods(path)
       if (allowed.length > 0 && !allowed.includes(method)) {
         return problemResponse(
-          problem(405, "method-not-allowed", `${path} takes ${allowed.join(", ")}.`, {}, { allow: allowed.join(", ") }),
+          problem(
+            405,
+            "method-not-allowed",
+            `${mask(path)} takes ${allowed.join(", ")}.`,
+            {},
+            { allow: allowed.join(", ") }
+          ),
           id
         )
       }
       return problemResponse(
-        problem(404, "no-such-address", `There is nothing at ${path}. The addresses are listed at /openapi.json.`),
+        problem(
+          404,
+          "no-such-address",
+          `There is nothing at ${mask(path)}. The addresses are listed at /openapi.json.`
+        ),
         id
       )
     }

@@ -7,6 +7,7 @@ import { appendEvent } from "../events/append.ts"
 import { defineEvent } from "../events/Event.ts"
 import { sequence } from "../events/sequencer.ts"
 import { enqueue } from "../jobs/enqueue.ts"
+import { personalOfEvent } from "../personal/personalOfEvents.ts"
 import { TenantTx, withPlatform, withTenant } from "./Database.ts"
 
 const Happened = defineEvent({
@@ -16,15 +17,16 @@ const Happened = defineEvent({
 })
 const happen = (n: number) => appendEvent(Happened, { n, who: `person ${n}` })
 
-const written = Effect.flatMap(TenantTx, ({ sql }) =>
-  Effect.map(
-    sql<{ n: number; who: string; jobs: number }>`
-      select (e.payload ->> 'n')::int as n, p.value #>> '{}' as who, (select count(*)::int from mahalla.job) as jobs
-      from mahalla.event_order o join mahalla.event e on e.tenant_id = o.tenant_id and e.id = o.event_id
-      join mahalla.event_personal p on p.tenant_id = e.tenant_id and p.event_id = e.id order by o.position`,
-    (rows) => ({ events: rows.map(({ n, who }) => [n, who]), jobs: rows[0]?.jobs ?? 0 })
+const written = Effect.gen(function* () {
+  const { sql } = yield* TenantTx
+  const rows = yield* sql<{ id: string; n: number; jobs: number }>`
+    select e.id, (e.payload ->> 'n')::int as n, (select count(*)::int from mahalla.job) as jobs
+    from mahalla.event_order o join mahalla.event e on e.tenant_id = o.tenant_id and e.id = o.event_id order by o.position`
+  const events = yield* Effect.forEach(rows, ({ id, n }) =>
+    Effect.map(personalOfEvent(id), (personal) => [n, personal[0]?.value])
   )
-)
+  return { events, jobs: rows[0]?.jobs ?? 0 }
+})
 
 layer(testKernel({ postgresUrl: inject("postgresUrl") }), { excludeTestServices: true })("later writes", (it) => {
   it.effect("stand_in_the_order_in_which_they_were_made_whatever_came_between", () =>

@@ -104,18 +104,26 @@ const connected = (url: Redacted.Redacted<string>) =>
 /** Holds the migration lock of this database while it works; the lock goes when the connection goes. */
 const locked = (client: pg.Client) => run(client, "select pg_advisory_lock(hashtextextended('mahalla.migration', 0))")
 
-export interface MigrateOptions {
+/** Asks the database something as its owner, outside any migration. */
+export const askAsOwner = <E>(
+  owner: Redacted.Redacted<string>,
+  ask: (
+    query: <A>(text: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, MigrationError>
+  ) => Effect.Effect<void, MigrationError | E>
+) => Effect.scoped(Effect.flatMap(connected(owner), (client) => ask((text, values) => run(client, text, values))))
+
+export interface MigrateOptions<E = never> {
   readonly owner: Redacted.Redacted<string>
   readonly migrations: ReadonlyArray<Migration>
   /** Runs under the lock before the first migration: makes the roles. */
   readonly prepare: (
     query: <A>(text: string, values?: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, MigrationError>
-  ) => Effect.Effect<void, MigrationError>
+  ) => Effect.Effect<void, MigrationError | E>
   readonly onApplied?: (migration: Migration, index: number, total: number) => Effect.Effect<void>
 }
 
 /** Applies what is missing, each migration in a transaction of its own. Returns what it applied. */
-export const migrate = Effect.fn("migrate")(function* (options: MigrateOptions) {
+export const migrate = Effect.fn("migrate")(function* <E = never>(options: MigrateOptions<E>) {
   const client = yield* connected(options.owner)
   yield* locked(client)
   yield* options.prepare((text, values) => run(client, text, values))

@@ -7,6 +7,7 @@ import * as Metric from "effect/Metric"
 import type { SqlError } from "effect/sql/SqlError"
 import { type Database, PlatformTx, TenantTx, withPlatform, withTenant } from "../db/Database.ts"
 import type { StoredEvent } from "./Event.ts"
+import { mask } from "../mask.ts"
 import { readEvents } from "./read.ts"
 
 export interface Consumer<E = unknown, R = never> {
@@ -92,7 +93,7 @@ export const catchUp = <E, R>(consumer: Consumer<E, R>) =>
           Effect.catchCause((cause) =>
             Effect.logError(`Consumer ${consumer.id} failed and will try again`, cause).pipe(
               Effect.andThen(Metric.update(Metric.withAttributes(failures, { consumer: consumer.id }), 1)),
-              Effect.andThen(withTenant(tenantId)(recordFailure(consumer.id, String(cause).slice(0, 2000)))),
+              Effect.andThen(withTenant(tenantId)(recordFailure(consumer.id, mask(String(cause)).slice(0, 2000)))),
               Effect.as({ passed: 0, more: false })
             )
           )

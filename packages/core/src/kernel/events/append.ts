@@ -9,7 +9,8 @@ import * as Schema from "effect/Schema"
 import { canonical } from "../canonical.ts"
 import { afterCommit, TenantTx } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
-import { newId } from "../ids.ts"
+import { isId, newId } from "../ids.ts"
+import { sealedColumn } from "../personal/Vault.ts"
 import type { EventType } from "./Event.ts"
 
 /** Wakes whoever waits for new events in this process and, coalesced, in the others. */
@@ -47,10 +48,18 @@ const outboxWrite: LaterWrite<Record<string, unknown>> = {
 
 const personalWrite: LaterWrite<Record<string, unknown>> = {
   insert: (sql, json) => sql`
-    insert into mahalla.event_personal (tenant_id, event_id, field, salt, value)
-    select tenant_id, event_id, field, salt, value
-    from jsonb_to_recordset(${json}::text::jsonb) as given (tenant_id uuid, event_id uuid, field text, salt text, value jsonb)`
+    insert into mahalla.event_personal (tenant_id, event_id, field, person_id, sealed)
+    select tenant_id, event_id, field, person_id, sealed
+    from jsonb_to_recordset(${json}::text::jsonb) as given (tenant_id uuid, event_id uuid, field text, person_id uuid, sealed text)`
 }
+
+/** Salt and value, sealed as JSON in the row named `<event> <field>`. */
+export const personalColumn = sealedColumn("event_personal", "sealed")
+export const personalRow = (eventId: string, field: string): string => `${eventId} ${field}`
+
+/** Whose the personal values of an event are: the principal that it is about, else who caused it. */
+const personOf = (payload: Readonly<Record<string, unknown>>, actorId: string | null) =>
+  typeof payload["principalId"] === "string" && isId(payload["principalId"]) ? payload["principalId"] : actorId
 
 /** Appends an event to the transaction and returns its id. It is written with the commit. */
 export const appendEvent = Effect.fnUntraced(function* <Payload>(
@@ -83,7 +92,15 @@ export const appendEvent = Effect.fnUntraced(function* <Payload>(
     trace_id: span._tag === "Some" && span.value.sampled ? span.value.traceId : null
   })
   later.add(outboxWrite, { tenant_id: tenantId, event_id: id })
-  for (const entry of personal) later.add(personalWrite, { tenant_id: tenantId, event_id: id, ...entry })
+  for (const { field, salt, value } of personal) {
+    later.add(personalWrite, {
+      tenant_id: tenantId,
+      event_id: id,
+      field,
+      person_id: personOf(open, context.actorId ?? null),
+      sealed: yield* personalColumn.seal(personalRow(id, field), JSON.stringify({ salt, value }))
+    })
+  }
   const { wake } = yield* EventSignal
   yield* afterCommit(wake)
   return id

@@ -2,6 +2,7 @@
  * Failures as problem documents (RFC 9457). Every domain error has one place here; anything unknown is a 500 without a detail.
  */
 import * as Schema from "effect/Schema"
+import { mask } from "../mask.ts"
 import type { Erased } from "../Erased.ts"
 
 export const Problem = Schema.Struct({
@@ -135,6 +136,13 @@ export const problemOf = (error: unknown): ProblemAnswer | undefined => {
   if (mapper !== undefined) return mapper(error)
   // Errors of ports: what is retryable is a matter of time.
   const port = error as { retryable?: boolean; reason?: string; message?: string }
-  if (port.retryable === true) return problem(503, "unavailable", port.message, {}, { "retry-after": "5" })
+  if (port.retryable === true)
+    return problem(
+      503,
+      "unavailable",
+      port.message === undefined ? undefined : mask(port.message),
+      {},
+      { "retry-after": "5" }
+    )
   return undefined
 }

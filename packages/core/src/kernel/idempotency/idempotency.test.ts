@@ -7,15 +7,11 @@ import * as TestClock from "effect/testing/TestClock"
 import { assert, layer } from "@effect/vitest"
 import { inject } from "vitest"
 import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.ts"
-import { TenantTx, withPlatform, withTenant } from "../db/Database.ts"
+import { TenantTx, withTenant } from "../db/Database.ts"
 import { enqueue } from "../jobs/enqueue.ts"
-import {
-  type IdempotentAnswer,
-  type IdempotentRequest,
-  sweepIdempotencyKeys,
-  withIdempotency,
-  withIdempotencyShared
-} from "./idempotency.ts"
+import { type IdempotentAnswer, type IdempotentRequest, withIdempotency, withIdempotencyShared } from "./idempotency.ts"
+import { kernelRetention } from "../personal/kernelRetention.ts"
+import { RetentionRules, sweepTenant } from "../personal/Retention.ts"
 import { SharedTransactions } from "./shared.ts"
 
 // The effect of these tests: a job that is there or not, and the job's id as the answer.
@@ -42,11 +38,12 @@ const ways = {
 } as const
 
 const cityBy = Effect.fnUntraced(function* (way: keyof typeof ways) {
-  const { tenantId } = yield* createTenant()
+  const tenant = yield* createTenant()
+  const { tenantId } = tenant
   const principalId = (yield* createPrincipal(tenantId)).id
   const request: IdempotentRequest = { route: "cases/report", key: "k-1", body: { a: 1, b: [1, 2] }, principalId }
   const call = (given: Partial<IdempotentRequest> = {}) => ways[way](tenantId, { ...request, ...given }, effect)
-  return { tenantId, request, call, counted: count(tenantId) }
+  return { tenant, tenantId, request, call, counted: count(tenantId) }
 })
 
 const kernel = SharedTransactions.layer.pipe(
@@ -170,15 +167,16 @@ for (const way of ["withIdempotency", "withIdempotencyShared"] as const) {
 
     it.effect("forgets_keys_after_two_days", () =>
       Effect.gen(function* () {
-        const { call, counted } = yield* city
+        const { call, counted, tenant } = yield* city
+        const sweep = Effect.provideService(sweepTenant(tenant), RetentionRules, kernelRetention)
         yield* TestClock.setTime(Date.UTC(2026, 0, 1))
         yield* call()
         yield* TestClock.adjust("47 hours")
         yield* call({ key: "later" })
-        yield* withPlatform(sweepIdempotencyKeys())
+        yield* sweep
         assert.strictEqual((yield* counted).keys, 2)
         yield* TestClock.adjust("2 hours")
-        assert.strictEqual(yield* withPlatform(sweepIdempotencyKeys()), 1)
+        assert.deepStrictEqual(yield* sweep, { idempotencyAnswers: 1 })
         assert.isTrue((yield* call({ key: "later" })).replayed)
         assert.isFalse((yield* call()).replayed)
       }).pipe(Effect.provide(TestClock.layer(), { local: true }))

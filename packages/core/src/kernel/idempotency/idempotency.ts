@@ -10,8 +10,9 @@ import * as Effect from "effect/Effect"
 import { canonical } from "../canonical.ts"
 import { InvalidInput } from "../cases/model.ts"
 import { writtenBlind } from "../db/blind.ts"
-import { PlatformTx, TenantTx, withTenant } from "../db/Database.ts"
+import { TenantTx, withTenant } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
+import { sealedColumn } from "../personal/Vault.ts"
 import { SharedTransactions } from "./shared.ts"
 
 /** The key was used for another request. */
@@ -46,9 +47,6 @@ export interface IdempotentAnswer<Body> {
   readonly body: Body
 }
 
-/** Days a client may repeat a request are two. */
-export const keptFor = { hours: 48 } as const
-
 const nobody = "00000000-0000-0000-0000-000000000000"
 
 interface Taken {
@@ -56,15 +54,27 @@ interface Taken {
   readonly body_hash: string | null
   readonly status: number | null
   readonly answer: unknown
+  readonly answer_sealed: string | null
 }
 
 const answerWrite: LaterWrite<Record<string, unknown>> = {
   insert: (sql, json) => sql`
-    insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer, created_at)
-    select tenant_id, principal_id, route, key, body_hash, status, answer, created_at
+    insert into mahalla.idempotency_key (tenant_id, principal_id, route, key, body_hash, status, answer_sealed, created_at)
+    select tenant_id, principal_id, route, key, body_hash, status, answer_sealed, created_at
     from jsonb_to_recordset(${json}::text::jsonb) as given
-      (tenant_id uuid, principal_id uuid, route text, key text, body_hash text, status integer, answer jsonb, created_at timestamptz)`
+      (tenant_id uuid, principal_id uuid, route text, key text, body_hash text, status integer, answer_sealed text, created_at timestamptz)`
 }
+
+/** An answer repeats what its request has made, personal values and all. */
+export const answerColumn = sealedColumn("idempotency_key", "answer")
+export const answerRow = (principalId: string, route: string, key: string): string =>
+  JSON.stringify([principalId, route, key])
+
+/** The stored answer; null without one, and in clear where it was stored so. */
+const storedAnswer = Effect.fnUntraced(function* (row: string, { answer, answer_sealed }: Taken) {
+  if (answer_sealed === null) return answer
+  return JSON.parse(yield* answerColumn.open(row, answer_sealed)) as unknown
+})
 
 const isKey = (key: string) => /^[\x21-\x7e]{1,255}$/.test(key)
 const hashOf = (body: unknown) => createHash("sha256").update(canonical(body)).digest("base64url")
@@ -75,6 +85,7 @@ const keep = Effect.fnUntraced(function* (
   answer: IdempotentAnswer<unknown>
 ) {
   const { later, tenantId } = yield* TenantTx
+  const row = answerRow(principalId ?? nobody, route, key)
   later.add(answerWrite, {
     tenant_id: tenantId,
     principal_id: principalId ?? nobody,
@@ -82,7 +93,7 @@ const keep = Effect.fnUntraced(function* (
     key,
     body_hash: hash,
     status: answer.status,
-    answer: answer.body ?? null,
+    answer_sealed: answer.body == null ? null : yield* answerColumn.seal(row, JSON.stringify(answer.body)),
     created_at: yield* DateTime.nowAsDate
   })
 })
@@ -113,7 +124,10 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
   if (taken === undefined || !taken.free) return yield* new IdempotencyInProgress({ key })
   if (taken.body_hash !== null) {
     if (taken.body_hash !== hash) return yield* new IdempotencyConflict({ key })
-    return { answer: { status: taken.status!, body: taken.answer as Body }, replayed: true }
+    return {
+      answer: { status: taken.status!, body: (yield* storedAnswer(answerRow(principalId, route, key), taken)) as Body },
+      replayed: true
+    }
   }
   const answer = yield* effect
   yield* keep(request, hash, answer)
@@ -144,17 +158,4 @@ export const withIdempotencyShared = Effect.fn("withIdempotencyShared")(function
     Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(false)
   )
   return done ? { answer: written.value, replayed: false } : yield* alone
-})
-
-/** Forgets keys older than `keptFor`, at most `limit` at a time; returns how many. Index `idempotency_key_age`. */
-export const sweepIdempotencyKeys = Effect.fn("sweepIdempotencyKeys")(function* (limit: number = 5_000) {
-  const { sql } = yield* PlatformTx
-  const before = DateTime.toDateUtc(DateTime.subtract(yield* DateTime.now, keptFor))
-  const gone = yield* sql`
-    delete from mahalla.idempotency_key
-    where (tenant_id, principal_id, route, key) in (
-      select tenant_id, principal_id, route, key from mahalla.idempotency_key
-      where created_at < ${before} order by created_at limit ${limit} for update skip locked)
-    returning key`
-  return gone.length
 })

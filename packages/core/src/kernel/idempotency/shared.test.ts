@@ -18,6 +18,7 @@ import { defineEvent } from "../events/Event.ts"
 import { sequence } from "../events/sequencer.ts"
 import { enqueue } from "../jobs/enqueue.ts"
 import { withIdempotencyShared } from "./idempotency.ts"
+import { personalOfEvent } from "../personal/personalOfEvents.ts"
 import { SharedTransactions } from "./shared.ts"
 
 const Happened = defineEvent({
@@ -102,13 +103,15 @@ layer(kernel, { excludeTestServices: true })("shared transactions", (it) => {
       yield* atOnce(upTo(20).map((n) => call(n, happen(n))))
       yield* withPlatform(sequence())
       const events = yield* withTenant(tenantId)(
-        Effect.flatMap(
-          TenantTx,
-          ({ sql }) => sql<{ n: number; part: number; who: string }>`
-            select (e.payload ->> 'n')::int as n, (e.payload ->> 'part')::int as part, p.value #>> '{}' as who
-            from mahalla.event_order o join mahalla.event e on e.tenant_id = o.tenant_id and e.id = o.event_id
-            join mahalla.event_personal p on p.tenant_id = e.tenant_id and p.event_id = e.id order by o.position`
-        )
+        Effect.gen(function* () {
+          const { sql } = yield* TenantTx
+          const rows = yield* sql<{ id: string; n: number; part: number }>`
+            select e.id, (e.payload ->> 'n')::int as n, (e.payload ->> 'part')::int as part
+            from mahalla.event_order o join mahalla.event e on e.tenant_id = o.tenant_id and e.id = o.event_id order by o.position`
+          return yield* Effect.forEach(rows, (row) =>
+            Effect.map(personalOfEvent(row.id), ([personal]) => ({ ...row, who: personal?.value }))
+          )
+        })
       )
       assert.deepStrictEqual(
         events.map(({ n, part, who }) => [n, part, who]),

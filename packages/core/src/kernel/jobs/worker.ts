@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Delivery, Queue } from "../../ports/Queue.ts"
 import type { Signal } from "../Signals.ts"
+import { mask } from "../mask.ts"
 import { JobFailure } from "./Job.ts"
 import { type Held, makeLedger } from "./ledger.ts"
 
@@ -61,7 +62,10 @@ const failureOf = (
 ): { readonly message: string; readonly permanent: boolean } => {
   if (held.stopped === "timeout") return { message: "The try took longer than its time-out", permanent: false }
   const error = Result.getOrUndefined(Cause.findError(cause))
-  return error instanceof JobFailure ? error : { message: Cause.pretty(cause).slice(0, 4_000), permanent: false }
+  // It is kept with the job: what a gateway said may repeat somebody's phone.
+  return error instanceof JobFailure
+    ? { message: mask(error.message), permanent: error.permanent }
+    : { message: mask(Cause.pretty(cause)).slice(0, 4_000), permanent: false }
 }
 
 /** Jobs that are done and not yet completed, at most: a queue that completes slowly is not asked for more. */

@@ -11,6 +11,9 @@ import type { Migration } from "../db/Migration.ts"
 import type { Consumer } from "../events/Consumer.ts"
 import type { EventType } from "../events/Event.ts"
 import type { JobDefinition } from "../jobs/Job.ts"
+import type { PersonPart } from "../personal/PersonPart.ts"
+import type { RetentionRule } from "../personal/Retention.ts"
+import type { SealedPart } from "../personal/SealedPart.ts"
 import type { Role } from "../policy/decide.ts"
 import type { Erased } from "../Erased.ts"
 
@@ -73,6 +76,12 @@ export interface Module {
   /** Roles it suggests beside the presets. */
   readonly roles: ReadonlyArray<Role>
   readonly migrations: ReadonlyArray<Migration>
+  /** How long it keeps what. */
+  readonly retention: ReadonlyArray<RetentionRule>
+  /** What it holds of people: for their copies, and for their end. */
+  readonly people: ReadonlyArray<PersonPart>
+  /** Its tables' sealed values, for a change of keys. */
+  readonly sealed: ReadonlyArray<SealedPart>
   readonly api?: ModuleApi
   readonly mount?: ModuleMount
   /** Its services; may ask for the kernel's and for those of the modules it requires. */
@@ -89,5 +98,8 @@ export const defineModule = (module: { readonly id: string } & Partial<Module>):
   permissions: [],
   roles: [],
   migrations: [],
+  retention: [],
+  people: [],
+  sealed: [],
   ...module
 })

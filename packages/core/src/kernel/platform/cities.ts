@@ -2,8 +2,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { NotFound } from "../cases/model.ts"
-import { PlatformTx } from "../db/Database.ts"
+import { inTransactionOf, PlatformTx } from "../db/Database.ts"
 import { newId } from "../ids.ts"
+import { sealName } from "../personal/people.ts"
 import { issue } from "../policy/giving.ts"
 import { superAdminRole } from "../policy/roles.ts"
 import { forgetTenants } from "../tenancy/resolve.ts"
@@ -141,9 +142,10 @@ export const openAccess = Effect.fn("openAccess")(function* (slug: string, reaso
     return yield* issue("/until", `An access ends in the future, and within ${longestAccess} hours.`)
   const { tenant_id: tenantId } = yield* cityBySlug(slug)
   const id = yield* newId
+  const sealed = yield* inTransactionOf(tenantId, sql, sealName(id, `Platform: ${name}`))
   yield* sql`
-    insert into mahalla.principal (tenant_id, id, kind, name, created_at)
-    values (${tenantId}, ${id}, 'staff', ${`Platform: ${name}`}, ${new Date(now)})`
+    insert into mahalla.principal (tenant_id, id, kind, name_sealed, created_at)
+    values (${tenantId}, ${id}, 'staff', ${sealed}, ${new Date(now)})`
   yield* sql`
     insert into mahalla.role_grant (tenant_id, id, principal_id, role, granted_at, until)
     values (${tenantId}, ${yield* newId}, ${id}, ${superAdminRole}, ${new Date(now)}, ${end})`

@@ -87,6 +87,8 @@ export const presetRoles: ReadonlyArray<Role> = [
       "job.read",
       "principal.read",
       "role.read",
+      "key.read",
+      "retention.read",
       "plugin.read"
     ]
   },

@@ -70,7 +70,11 @@ export const TenantSettings = Schema.Struct({
   /** Whether an administrator lets each app of a third party in. Default: `required`. */
   apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) })),
   /** Payouts to one person in 24 hours; further ones wait, and staff is alerted. Default 50. */
-  payoutsPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 })))
+  payoutsPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))),
+  /** Days that kinds of data are kept, instead of the defaults; null: for ever. GET /v1/retention names the kinds. */
+  retention: Schema.optionalKey(
+    Schema.Record(Schema.String, Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 36_500 }))))
+  )
 })
 export type TenantSettings = typeof TenantSettings.Type
 

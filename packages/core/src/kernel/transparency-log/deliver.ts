@@ -10,6 +10,7 @@ import * as Metric from "effect/Metric"
 import { PlatformTx, withPlatform, withTenant } from "../db/Database.ts"
 import { appendEvent } from "../events/append.ts"
 import { newId } from "../ids.ts"
+import { mask } from "../mask.ts"
 import { makeInside } from "../outward/address.ts"
 import { postOutward } from "../outward/post.ts"
 import { Messengers } from "../ports.ts"
@@ -162,7 +163,9 @@ const hand = Effect.fnUntraced(function* (target: Target, due: Due) {
       )
     )
   }
-  const { message, refused } = outcome.failure
+  const { refused } = outcome.failure
+  // What a receiver answered may repeat anything.
+  const message = mask(outcome.failure.message)
   const tries = due.failures + 1
   const next = new Date(at.getTime() + restAfter(tries))
   yield* Metric.update(failures, 1)

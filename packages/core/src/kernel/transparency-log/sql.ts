@@ -40,10 +40,12 @@ interface LeafRow extends Omit<Leaf, "position" | "type"> {
   readonly position: bigint
   /** Null where the event's own row is gone. */
   readonly type: string | null
+  /** Its payload was dropped by age. */
+  readonly dropped: boolean
 }
 
 const leafOf = (row: LeafRow): Leaf | null =>
-  row.type === null
+  row.type === null || row.dropped
     ? null
     : {
         position: Number(row.position),
@@ -62,11 +64,12 @@ export const readLeaves = Effect.fnUntraced(function* ({ sql, tenantId }: LogRea
   const rows = yield* sql<LeafRow>`
     select o.position, o.event_id as id, e.type, e.case_id as "caseId", e.actor_id as "actorId",
            to_char(e.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "occurredAt",
-           e.payload, e.commitments, e.trace_id as "traceId"
+           e.payload, e.commitments, e.trace_id as "traceId", o.position <= coalesce(gone.position, 0) as dropped
     from (select * from mahalla.event_order where tenant_id = ${tenantId} and position > ${after} order by position limit ${limit}) o
     left join mahalla.event e on e.tenant_id = o.tenant_id and e.id = o.event_id
+    left join mahalla.event_dropped gone on gone.tenant_id = o.tenant_id
     order by o.position`
-  return rows.map((row) => ({ position: Number(row.position), id: row.id, leaf: leafOf(row) }))
+  return rows.map((row) => ({ position: Number(row.position), id: row.id, dropped: row.dropped, leaf: leafOf(row) }))
 })
 
 /** Hashes of events after a position and up to another, in order. */

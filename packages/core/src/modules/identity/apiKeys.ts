@@ -6,6 +6,7 @@ import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { hashOfApiKey, newApiKey, prefixOf } from "../../kernel/http/apiKeys.ts"
 import { newId } from "../../kernel/ids.ts"
+import { sealName } from "../../kernel/personal/people.ts"
 import { demandEverywhere, Forbidden } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { ApiKeyCreated, ApiKeyRevoked } from "./events.ts"
@@ -54,7 +55,7 @@ const appOf = Effect.fnUntraced(function* ({ name, principalId }: KeyRequest) {
   const { sql, tenantId } = yield* TenantTx
   if (principalId === undefined) {
     const id = yield* newId
-    yield* sql`insert into mahalla.principal (tenant_id, id, kind, name) values (${tenantId}, ${id}, 'app', ${name})`
+    yield* sql`insert into mahalla.principal (tenant_id, id, kind, name_sealed) values (${tenantId}, ${id}, 'app', ${yield* sealName(id, name)})`
     return id
   }
   const found = yield* sql`

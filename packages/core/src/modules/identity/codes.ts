@@ -7,6 +7,7 @@ import { appendEvent } from "../../kernel/events/append.ts"
 import { newId } from "../../kernel/ids.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import { TooManyRequests } from "../../kernel/limits/gcra.ts"
+import { principalOfPhone, sealPhone } from "../../kernel/personal/people.ts"
 import { isKnownTo } from "./devices.ts"
 import { Registered } from "./events.ts"
 import { codeLimits, codeRefused } from "./model.ts"
@@ -109,15 +110,17 @@ export const tryCode = Effect.fn("identity.tryCode")(function* (
 export const personOfPhone = Effect.fn("identity.personOfPhone")(function* (phone: string, language: string) {
   const { sql, tenantId } = yield* TenantTx
   const id = yield* newId
-  const made = yield* sql<{ id: string }>`
-    insert into mahalla.principal (tenant_id, id, kind, phone, language) values (${tenantId}, ${id}, 'person', ${phone}, ${language})
-    on conflict (tenant_id, phone) do nothing returning id`
-  if (made.length > 0) yield* appendEvent(Registered, { principalId: id, phone }, { actorId: id })
-  const rows = yield* sql<{
-    id: string
-    status: string
-  }>`select id, status from mahalla.principal where tenant_id = ${tenantId} and phone = ${phone}`
-  const person = rows[0]!
+  let person = yield* principalOfPhone(phone)
+  if (person === undefined) {
+    const { phone_index, phone_sealed } = yield* sealPhone(id, phone)
+    const made = yield* sql<{ id: string }>`
+      insert into mahalla.principal (tenant_id, id, kind, phone_sealed, phone_index, language)
+      values (${tenantId}, ${id}, 'person', ${phone_sealed}, ${phone_index}, ${language})
+      on conflict (tenant_id, phone_index) do nothing returning id`
+    if (made.length > 0) yield* appendEvent(Registered, { principalId: id, phone }, { actorId: id })
+    // Of two at once the second finds what the first has made.
+    person = (yield* principalOfPhone(phone))!
+  }
   if (person.status !== "active") return yield* codeRefused
   return person.id
 })

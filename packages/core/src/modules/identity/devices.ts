@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { newId } from "../../kernel/ids.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
+import { principalOfPhone } from "../../kernel/personal/people.ts"
 
 /** Form of a device's number: 256 random bits. */
 export const devicePattern = /^mdv_[A-Za-z0-9_-]{43}$/
@@ -37,9 +38,11 @@ const hashOf = (keys: Keys["Service"], tenantId: string, number: string) =>
 export const isKnownTo = Effect.fnUntraced(function* (phone: string, number: string) {
   const { sql, tenantId } = yield* TenantTx
   const hash = hashOf(yield* Keys, tenantId, number)
+  const person = yield* principalOfPhone(phone)
+  if (person === undefined) return false
   const rows = yield* sql`
-    select from mahalla.principal p join mahalla.sign_in_device d on d.tenant_id = p.tenant_id and d.principal_id = p.id
-    where p.tenant_id = ${tenantId} and p.phone = ${phone} and d.device_hash = ${hash}`
+    select from mahalla.sign_in_device
+    where tenant_id = ${tenantId} and principal_id = ${person.id} and device_hash = ${hash}`
   return rows.length > 0
 })
 

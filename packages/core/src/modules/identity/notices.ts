@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { enqueue } from "../../kernel/jobs/enqueue.ts"
 import { defineJob } from "../../kernel/jobs/Job.ts"
+import { phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
 import { Messengers } from "../../kernel/ports.ts"
 import { type NoticeKind, noticeKinds, noticeText } from "./texts.ts"
 
@@ -24,12 +25,14 @@ export const tellJob = defineJob({
   run: ({ kind, principalId }, job) =>
     Effect.gen(function* () {
       const [found] = yield* withTenant(job.tenantId)(
-        Effect.flatMap(
-          TenantTx,
-          ({ sql, tenantId }) => sql<{ phone: string | null; language: string; city: string }>`
-            select p.phone, p.language, t.name as city from mahalla.principal p join mahalla.tenant t on t.tenant_id = p.tenant_id
+        Effect.gen(function* () {
+          const { sql, tenantId } = yield* TenantTx
+          const rows = yield* sql<PhoneRow & { readonly language: string; readonly city: string }>`
+            select p.id, p.phone, p.phone_sealed, p.language, t.name as city
+            from mahalla.principal p join mahalla.tenant t on t.tenant_id = p.tenant_id
             where p.tenant_id = ${tenantId} and p.id = ${principalId} and p.status = 'active'`
-        )
+          return yield* Effect.forEach(rows, (row) => Effect.map(phoneOf(row), (phone) => ({ ...row, phone })))
+        })
       )
       const messenger = yield* personalChannel
       // Staff who sign in by link have no address yet.

@@ -5,6 +5,7 @@ import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { answering, inTenant, RequestInfo } from "../../kernel/http/Door.ts"
 import { problem, registerProblems } from "../../kernel/http/problems.ts"
+import { nameOf, type NameRow, phoneOf, type PhoneRow, sealName } from "../../kernel/personal/people.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { IdentityApi } from "./api.ts"
 import { enterByCode, sendCodeTo } from "./byPhone.ts"
@@ -23,15 +24,16 @@ const me = Effect.gen(function* () {
   const rows =
     actor.id === null
       ? []
-      : yield* sql<{ name: string | null; phone: string | null; language: string }>`
-          select name, phone, language from mahalla.principal where tenant_id = ${tenantId} and id = ${actor.id}`
+      : yield* sql<NameRow & PhoneRow & { readonly language: string }>`
+          select id, name, name_sealed, phone, phone_sealed, language from mahalla.principal where tenant_id = ${tenantId} and id = ${actor.id}`
   const row = rows[0]
+  const phone = row === undefined ? null : yield* phoneOf(row)
   return {
     id: actor.id,
     kind: actor.kind,
-    name: row?.name ?? null,
+    name: row === undefined ? null : yield* nameOf(row),
     language: row?.language ?? tenant.settings.languages[0] ?? "en",
-    phone: row?.phone == null ? null : `…${row.phone.slice(-2)}`,
+    phone: phone === null ? null : `…${phone.slice(-2)}`,
     roles: actor.grants.map(({ role, territoryId }) => ({ role, territoryId }))
   }
 })
@@ -93,9 +95,12 @@ export const signInHandlers = HttpApiBuilder.group(IdentityApi, "identity", (gro
           if (actor.id === null || actor.within !== undefined)
             return yield* new Unauthorized({ message: "Sign in to change your profile." })
           const { sql, tenantId } = yield* TenantTx
+          const named = payload.name !== undefined
+          const sealed = yield* sealName(actor.id, payload.name ?? null)
           yield* sql`
             update mahalla.principal
-            set name = case when ${payload.name !== undefined} then ${payload.name ?? null} else name end,
+            set name = case when ${named} then null else name end,
+                name_sealed = case when ${named} then ${sealed} else name_sealed end,
                 language = coalesce(${payload.language ?? null}, language)
             where tenant_id = ${tenantId} and id = ${actor.id}`
           return yield* me

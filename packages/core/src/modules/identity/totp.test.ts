@@ -6,11 +6,12 @@ import * as Redacted from "effect/Redacted"
 import { assert, layer } from "@effect/vitest"
 import { inject } from "vitest"
 import { readMigration } from "../../kernel/db/Migration.ts"
-import { withTenant } from "../../kernel/db/Database.ts"
+import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
+import { resealTurn, rotateTenantKey } from "../../kernel/personal/reseal.ts"
 import { createPrincipal, createTenant, testKernel } from "../../testing/kernel.ts"
 import { after } from "../../test/movedClock.ts"
-import { seal, unseal } from "./sealing.ts"
+import { sealedSecrets } from "./sealed.ts"
 import { beginTotp, takeTotp } from "./totp.ts"
 
 const migrations = ["0001_identity", "0002_sessions-and-factors"].map((name) =>
@@ -53,21 +54,47 @@ layer(rooms, { excludeTestServices: true })("codes of an authenticator app", (it
     })
   )
 
-  it.effect("have_secrets_that_open_in_their_own_row_alone", () =>
+  it.effect("have_secrets_that_open_in_their_own_row_alone_and_outlive_a_change_of_keys", () =>
     Effect.gen(function* () {
-      const sealed = yield* seal("a city", "totp somebody", "JBSWY3DPEHPK3PXP")
-      assert.notStrictEqual(sealed, yield* seal("a city", "totp somebody", "JBSWY3DPEHPK3PXP"))
-      assert.strictEqual(yield* unseal("a city", "totp somebody", sealed), "JBSWY3DPEHPK3PXP")
-      const fails = (tenant: string, row: string, text: string) =>
-        Effect.map(Effect.exit(unseal(tenant, row, text)), (exit) => exit._tag === "Failure")
-      assert.isTrue(yield* fails("a city", "totp somebody else", sealed))
-      assert.isTrue(yield* fails("another city", "totp somebody", sealed))
-      const bytes = Buffer.from(sealed, "base64url")
-      for (const place of bytes.keys()) {
-        const changed = Buffer.from(bytes)
-        changed[place]! ^= 1
-        assert.isTrue(yield* fails("a city", "totp somebody", changed.toString("base64url")), `byte ${place}`)
-      }
+      const { tenantId } = yield* createTenant()
+      const inside = withTenant(tenantId)
+      const [{ id }, { id: other }] = [
+        yield* createPrincipal(tenantId, { kind: "staff" }),
+        yield* createPrincipal(tenantId, { kind: "staff" })
+      ]
+      const { secret } = yield* inside(beginTotp(id!, "Samarkand", "Somebody"))
+      yield* inside(beginTotp(other!, "Samarkand", "Somebody else"))
+      const now = yield* Clock.currentTimeMillis
+      const code = (step: number) =>
+        new TOTP({ secret: Secret.fromBase32(secret) }).generate({ timestamp: now + step * 30_000 })
+      const rows = inside(
+        Effect.flatMap(
+          TenantTx,
+          ({ sql }) => sql<{ id: string; secret: string }>`
+            select principal_id as id, secret from mahalla.totp where tenant_id = ${tenantId}`
+        )
+      )
+      const before = yield* rows
+      assert.isFalse(JSON.stringify(before).includes(secret))
+      assert.isTrue(yield* inside(takeTotp(id!, code(0), false)))
+      assert.strictEqual(yield* rotateTenantKey(tenantId, [sealedSecrets]), 2)
+      while ((yield* resealTurn([sealedSecrets])) > 0);
+      const after = yield* rows
+      assert.deepStrictEqual(
+        after.map((row) => row.secret.slice(0, 5)),
+        ["v1.2.", "v1.2."]
+      )
+      assert.isTrue(yield* inside(takeTotp(id!, code(1), true)))
+      // Somebody else's does not open here.
+      const theirs = after.find((row) => row.id === other)!.secret
+      yield* inside(
+        Effect.flatMap(
+          TenantTx,
+          ({ sql }) => sql`
+            update mahalla.totp set secret = ${theirs}, last_step = 0 where tenant_id = ${tenantId} and principal_id = ${id}`
+        )
+      )
+      assert.strictEqual((yield* Effect.exit(inside(takeTotp(id!, code(1), true))))._tag, "Failure")
     })
   )
 })

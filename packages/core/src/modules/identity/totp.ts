@@ -4,9 +4,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Refused } from "../../kernel/cases/model.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
-import { seal, unseal } from "./sealing.ts"
+import { sealedColumn } from "../../kernel/personal/Vault.ts"
 
 const period = 30
+
+export const secretColumn = sealedColumn("totp", "secret")
 
 const totpOf = (secret: string, issuer = "Mahalla", label = "") =>
   new TOTP({ issuer, label, algorithm: "SHA1", digits: 6, period, secret: Secret.fromBase32(secret) })
@@ -26,7 +28,7 @@ export const beginTotp = Effect.fn("identity.beginTotp")(function* (
   const { sql, tenantId } = yield* TenantTx
   // RFC 4226, section 4, R6: 160 bits.
   const secret = new Secret({ size: 20 }).base32
-  const sealed = yield* seal(tenantId, `totp ${principalId}`, secret)
+  const sealed = yield* secretColumn.seal(principalId, secret)
   const made = yield* sql`
     insert into mahalla.totp as t (tenant_id, principal_id, secret, created_at)
     values (${tenantId}, ${principalId}, ${sealed}, ${new Date(yield* Clock.currentTimeMillis)})
@@ -56,7 +58,7 @@ export const takeTotp = Effect.fn("identity.takeTotp")(function* (
     select secret from mahalla.totp
     where tenant_id = ${tenantId} and principal_id = ${principalId} and (confirmed_at is not null) = ${confirmed}`
   if (row === undefined) return false
-  const step = stepOf(yield* unseal(tenantId, `totp ${principalId}`, row.secret), code, now)
+  const step = stepOf(yield* secretColumn.open(principalId, row.secret), code, now)
   if (step === undefined) return false
   const taken = yield* sql`
     update mahalla.totp set last_step = ${step}, confirmed_at = coalesce(confirmed_at, ${new Date(now)})

@@ -7,6 +7,7 @@ import { RequestInfo } from "../../kernel/http/Door.ts"
 import { missingStep, StaffNeedsSecondFactor } from "../../kernel/http/secondFactor.ts"
 import { senderOf } from "../../kernel/limits/address.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
+import { nameOf, type NameRow, phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import type { Tokens } from "./sessions.ts"
 import type { Visit } from "./signIn.ts"
@@ -48,7 +49,9 @@ export const sessionAnswer = Effect.fnUntraced(function* ({ staff, ...tokens }: 
 /** What an authenticator shows beside what it keeps. */
 export const labelOf = Effect.fnUntraced(function* (principalId: string) {
   const { sql, tenantId } = yield* TenantTx
-  const [row] = yield* sql<{ name: string | null; phone: string | null }>`
-    select name, phone from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId}`
-  return row?.name ?? (row?.phone == null ? principalId.slice(-8) : `…${row.phone.slice(-2)}`)
+  const [row] = yield* sql<NameRow & PhoneRow>`
+    select id, name, name_sealed, phone, phone_sealed from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId}`
+  const phone = row === undefined ? null : yield* phoneOf(row)
+  const name = row === undefined ? null : yield* nameOf(row)
+  return name ?? (phone === null ? principalId.slice(-8) : `…${phone.slice(-2)}`)
 })

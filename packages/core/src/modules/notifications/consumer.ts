@@ -13,7 +13,6 @@ import type { Erased } from "../../kernel/Erased.ts"
 
 interface Listener {
   readonly id: string
-  readonly phone: string | null
   readonly language: string
 }
 
@@ -21,8 +20,8 @@ interface Listener {
 const listeners = Effect.fnUntraced(function* (caseId: string, actorId: string | null) {
   const { sql, tenantId } = yield* TenantTx
   return yield* sql<Listener>`
-    select p.id, p.phone, p.language from mahalla.principal p
-    where p.tenant_id = ${tenantId} and p.status = 'active' and p.phone is not null and p.id is distinct from ${actorId}::uuid
+    select p.id, p.language from mahalla.principal p
+    where p.tenant_id = ${tenantId} and p.status = 'active' and (p.phone_sealed is not null or p.phone is not null) and p.id is distinct from ${actorId}::uuid
       and (p.id = (select owner_id from mahalla.civic_case where tenant_id = ${tenantId} and id = ${caseId})
         or p.id in (select principal_id from mahalla.case_subscriber where tenant_id = ${tenantId} and case_id = ${caseId}))`
 })

@@ -8,6 +8,8 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { notificationsConsumer } from "./consumer.ts"
 import { sendMessage } from "./jobs.ts"
+import { messagesOfPerson } from "./people.ts"
+import { messageRetention } from "./retention.ts"
 
 /** `caseTypes`: those whose owners and subscribers are told. */
 export const notifications = (options: { readonly caseTypes: ReadonlyArray<CaseType> }): Module =>
@@ -15,5 +17,7 @@ export const notifications = (options: { readonly caseTypes: ReadonlyArray<CaseT
     id: "notifications",
     consumers: [notificationsConsumer(options.caseTypes.flatMap((type) => eventTypesOf(compileCaseType(type))))],
     jobs: [sendMessage],
+    people: [messagesOfPerson],
+    retention: [messageRetention],
     migrations: [readMigration("notifications", new URL("./migrations/0001_notifications.sql", import.meta.url))]
   })

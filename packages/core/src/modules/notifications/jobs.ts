@@ -4,6 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { defineJob, JobFailure } from "../../kernel/jobs/Job.ts"
+import { mask } from "../../kernel/mask.ts"
+import { phoneOf } from "../../kernel/personal/people.ts"
 import { Messengers } from "../../kernel/ports.ts"
 
 interface Pending {
@@ -15,10 +17,21 @@ interface Pending {
   readonly phone: string | null
 }
 
+/** A message that is to be sent, with the address that its person has now. */
+const pending = Effect.fnUntraced(function* (messageId: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const [row] = yield* sql<Pending & { readonly personId: string; readonly phone_sealed: string | null }>`
+    select m.id, m.channel, m.text, m.language, m.state, p.id as "personId", p.phone, p.phone_sealed from mahalla.message m
+    join mahalla.principal p on p.tenant_id = m.tenant_id and p.id = m.principal_id
+    where m.tenant_id = ${tenantId} and m.id = ${messageId}`
+  if (row === undefined || row.state !== "queued") return undefined
+  return { ...row, phone: yield* phoneOf({ ...row, id: row.personId }) }
+})
+
 const settle = Effect.fnUntraced(function* (id: string, state: string, detail: string | null) {
   const { sql, tenantId } = yield* TenantTx
   const at = new Date(yield* Clock.currentTimeMillis)
-  yield* sql`update mahalla.message set state = ${state}, detail = ${detail}, changed_at = ${at} where tenant_id = ${tenantId} and id = ${id}`
+  yield* sql`update mahalla.message set state = ${state}, detail = ${detail === null ? null : mask(detail)}, changed_at = ${at} where tenant_id = ${tenantId} and id = ${id}`
 })
 
 export const sendMessage = defineJob({
@@ -28,17 +41,8 @@ export const sendMessage = defineJob({
   run: ({ messageId }, job) =>
     Effect.gen(function* () {
       const inside = withTenant(job.tenantId)
-      const rows = yield* inside(
-        Effect.flatMap(
-          TenantTx,
-          ({ sql, tenantId }) => sql<Pending>`
-            select m.id, m.channel, m.text, m.language, m.state, p.phone from mahalla.message m
-            join mahalla.principal p on p.tenant_id = m.tenant_id and p.id = m.principal_id
-            where m.tenant_id = ${tenantId} and m.id = ${messageId}`
-        )
-      )
-      const message = rows[0]
-      if (message === undefined || message.state !== "queued") return
+      const message = yield* inside(pending(messageId))
+      if (message === undefined) return
       if (message.phone === null)
         return yield* inside(settle(messageId, "failed", "The person has no address any more."))
       const messenger = (yield* Messengers).get(message.channel)

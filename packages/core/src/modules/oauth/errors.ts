@@ -5,6 +5,7 @@ import type { errors } from "oidc-provider"
 import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/Database.ts"
 import { isId, newId } from "../../kernel/ids.ts"
 import { takeFrom } from "../../kernel/limits/gcra.ts"
+import { mask } from "../../kernel/mask.ts"
 import { limits } from "./model.ts"
 
 interface Noted {
@@ -31,7 +32,7 @@ export const noteError = Effect.fn("oauth.noteError")(function* (
     const at = new Date(yield* Clock.currentTimeMillis)
     yield* sql`
       insert into mahalla.oauth_error (tenant_id, id, client_id, at, endpoint, error, detail)
-      select ${tenantId}, ${yield* newId}, c.id, ${at}, ${endpoint}, ${error.error}, ${detail.slice(0, 500)}
+      select ${tenantId}, ${yield* newId}, c.id, ${at}, ${endpoint}, ${error.error}, ${mask(detail).slice(0, 500)}
       from mahalla.oauth_client c where c.tenant_id = ${tenantId} and c.id = ${clientId}`
   })
   yield* withTenant(tenantId)(write)

@@ -9,6 +9,7 @@ import { AppsApi, appsApiLayer } from "./api.ts"
 import { sweep } from "./errors.ts"
 import { AppDecided, AppDeleted, AppRegistered, AppSecretRotated, ConsentGiven, ConsentRevoked } from "./model.ts"
 import { openMount, takes } from "./mount.ts"
+import { oauthOfPerson } from "./people.ts"
 
 export const oauth = (): Module =>
   defineModule({
@@ -16,6 +17,7 @@ export const oauth = (): Module =>
     requires: ["identity"],
     events: [AppRegistered, AppDecided, AppSecretRotated, AppDeleted, ConsentGiven, ConsentRevoked],
     permissions: ["app.read", "app.write", "app.approve"],
+    people: oauthOfPerson,
     schedules: [{ id: "oauth.sweep", cron: "*/15 * * * *", run: sweep }],
     migrations: [readMigration("oauth", new URL("./migrations/0001_oauth.sql", import.meta.url))],
     api: { definition: AppsApi, layer: appsApiLayer },

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import { type Database, TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
+import { nameOf, type NameRow, phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
 import type { Messengers } from "../../kernel/ports.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
 import { personByCode, Phone, sendCodeTo } from "../identity/index.ts"
@@ -72,11 +73,12 @@ const appOf = (id: string) =>
 
 const personOf = (id: string) =>
   Effect.flatMap(TenantTx, ({ sql, tenantId }) =>
-    Effect.map(
-      sql<{ kind: string; name: string | null; phone: string | null }>`
-        select kind, name, phone from mahalla.principal where tenant_id = ${tenantId} and id = ${id} and status = 'active'`,
-      ([row]) => row
-    )
+    Effect.gen(function* () {
+      const [row] = yield* sql<NameRow & PhoneRow & { readonly kind: string }>`
+        select id, kind, name, name_sealed, phone, phone_sealed from mahalla.principal
+        where tenant_id = ${tenantId} and id = ${id} and status = 'active'`
+      return row === undefined ? undefined : { kind: row.kind, name: yield* nameOf(row), phone: yield* phoneOf(row) }
+    })
   )
 
 /** The words for what an effect refused, or its result. */

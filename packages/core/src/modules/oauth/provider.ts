@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import Provider, { type Configuration, errors, type KoaContextWithOIDC } from "oidc-provider"
 import { type Database, TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
+import { nameOf, type NameRow } from "../../kernel/personal/people.ts"
 import type { Limiter } from "../../ports/Limiter.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
 import { makeAdapter } from "./adapter.ts"
@@ -30,10 +31,10 @@ export interface ProviderOptions {
 /** What an app is told of somebody: no more than its scopes. */
 const accountOf = Effect.fnUntraced(function* (id: string) {
   const { sql, tenantId } = yield* TenantTx
-  const [person] = yield* sql<{ name: string | null; language: string }>`
-    select name, language from mahalla.principal
+  const [person] = yield* sql<NameRow & { readonly language: string }>`
+    select id, name, name_sealed, language from mahalla.principal
     where tenant_id = ${tenantId} and id = ${id} and kind = 'person' and status = 'active'`
-  return person
+  return person === undefined ? undefined : { language: person.language, name: yield* nameOf(person) }
 })
 
 /** Cities below one host each have a session of their own. */

@@ -6,6 +6,7 @@ import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { newId } from "../../kernel/ids.ts"
+import { sealName } from "../../kernel/personal/people.ts"
 import { demandEverywhere, may } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
@@ -80,7 +81,7 @@ export const registerApp = Effect.fn("oauth.registerApp")(function* (app: NewApp
   const approved = (yield* tenantSettings).apps?.approval === "none"
   const id = yield* newId
   const now = new Date(yield* Clock.currentTimeMillis)
-  yield* sql`insert into mahalla.principal (tenant_id, id, kind, name) values (${tenantId}, ${id}, 'app', ${app.name})`
+  yield* sql`insert into mahalla.principal (tenant_id, id, kind, name_sealed) values (${tenantId}, ${id}, 'app', ${yield* sealName(id, app.name)})`
   const [row] = yield* sql<ClientRow>`
     insert into mahalla.oauth_client
       (tenant_id, id, owner_id, name, homepage, auth_method, redirect_uris, grant_types, scopes, jwks, jwks_uri, status, created_at)
@@ -150,12 +151,17 @@ export const rotateSecret = Effect.fn("oauth.rotateSecret")(function* (id: strin
   return secret
 })
 
-/** Deletes an app with its secrets, consents and tokens; its principal stays, for what it has done. */
+/** The rows of an app with its secrets, consents and tokens; its principal stays, for what it has done. */
+export const removeApp = Effect.fnUntraced(function* (id: string) {
+  const { sql, tenantId } = yield* TenantTx
+  yield* sql`delete from mahalla.oauth_client where tenant_id = ${tenantId} and id = ${id}`
+  yield* sql`update mahalla.principal set status = 'erased', name = null, name_sealed = null where tenant_id = ${tenantId} and id = ${id}`
+})
+
+/** Deletes an app, as its owner or whoever may. */
 export const deleteApp = Effect.fn("oauth.deleteApp")(function* (id: string) {
   const actor = yield* Actor
   yield* appOfActor(id, "app.write")
-  const { sql, tenantId } = yield* TenantTx
-  yield* sql`delete from mahalla.oauth_client where tenant_id = ${tenantId} and id = ${id}`
-  yield* sql`update mahalla.principal set status = 'erased', name = null where tenant_id = ${tenantId} and id = ${id}`
+  yield* removeApp(id)
   yield* appendEvent(AppDeleted, { appId: id }, { actorId: actor.id })
 })

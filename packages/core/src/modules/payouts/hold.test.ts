@@ -15,7 +15,9 @@ import { payJob } from "./jobs.ts"
 import { unbalanced } from "./ledger.ts"
 import { fundBudget, requestReward } from "./rewards.ts"
 
-const migrations = [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))]
+const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
+)
 const rails = Layer.effect(
   PaymentRails,
   Effect.map(Payments, (payments) => new Map([["memory", payments]]))

@@ -6,6 +6,8 @@ import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { PayoutsApi, payoutsApiLayer } from "./api.ts"
 import { payJob, recoverPayouts } from "./jobs.ts"
 import { BudgetFunded, PayoutFailed, PayoutHeld, PayoutRequested, PayoutSucceeded, PayoutUnknown } from "./model.ts"
+import { payoutsOfPerson } from "./people.ts"
+import { sealedPayees } from "./sealed.ts"
 
 export { unbalanced } from "./ledger.ts"
 export { PayoutSucceeded } from "./model.ts"
@@ -18,6 +20,10 @@ export const payouts = (): Module =>
     jobs: [payJob],
     schedules: [{ id: "payouts.recover", cron: "*/10 * * * *", run: recoverPayouts }],
     permissions: ["payout.read", "payout.settle", "account.read", "account.fund"],
-    migrations: [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))],
+    migrations: ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+      readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
+    ),
+    sealed: [sealedPayees],
+    people: [payoutsOfPerson],
     api: { definition: PayoutsApi, layer: payoutsApiLayer }
   })

@@ -9,6 +9,7 @@ import { PlatformTx, withPlatform, withTenant } from "../../kernel/db/Database.t
 import { appendEvent } from "../../kernel/events/append.ts"
 import { insertJobs } from "../../kernel/jobs/enqueue.ts"
 import { defineJob, JobFailure } from "../../kernel/jobs/Job.ts"
+import { mask } from "../../kernel/mask.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
 import { type PaymentOutcome, PaymentsError } from "../../ports/Payments.ts"
 import { isHeld } from "./hold.ts"
@@ -54,7 +55,8 @@ export const settlePayout = Effect.fn("payouts.settle")(function* (id: string, o
     case "pending":
     case "unknown": {
       if (payout.state !== "submitting") return
-      const detail = outcome.state === "pending" ? "The rail has not settled it yet." : outcome.message
+      // The event stays for ever; a rail's words may repeat the payee.
+      const detail = outcome.state === "pending" ? "The rail has not settled it yet." : mask(outcome.message)
       yield* movePayout(payout, "unknown", { detail })
       yield* appendEvent(PayoutUnknown, { ...factsOf(payout), detail }, context)
     }

@@ -11,7 +11,9 @@ import { createTenant, TestKernel, testKernel } from "../../testing/kernel.ts"
 import { accountOf, post, postPending, reserve, unbalanced, voidPending } from "./ledger.ts"
 import type { Account } from "./model.ts"
 
-const migrations = [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))]
+const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
+)
 const currency = "UZS"
 
 const accounts = Effect.gen(function* () {

@@ -15,7 +15,9 @@ import { accountOf, post, unbalanced } from "./ledger.ts"
 import type { PayoutState } from "./model.ts"
 import { fundBudget, requestReward } from "./rewards.ts"
 
-const migrations = [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))]
+const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
+)
 
 /** What the rail says next; it refuses every form that it is sent. */
 let word: PaymentStatus = { state: "not-found", final: false }

@@ -17,7 +17,9 @@ import { settlePayout } from "./jobs.ts"
 import { fundBudget, requestReward, retryPayout } from "./rewards.ts"
 import { loadPayout, movePayout } from "./sql.ts"
 
-const migrations = [readMigration("payouts", new URL("./migrations/0001_payouts.sql", import.meta.url))]
+const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
+)
 
 const rails = Layer.effect(
   PaymentRails,

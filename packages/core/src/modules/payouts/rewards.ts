@@ -6,12 +6,13 @@ import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { newId } from "../../kernel/ids.ts"
 import { enqueue } from "../../kernel/jobs/enqueue.ts"
+import { phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
 import { accountOf, post, reserve } from "./ledger.ts"
 import { BudgetFunded, type Payout, PayoutRequested } from "./model.ts"
-import { loadPayout, movePayout } from "./sql.ts"
+import { loadPayout, movePayout, payeeColumn } from "./sql.ts"
 
 /** From the budget to what the rail has paid out for us; what was paid by hand has a clearing account of its own. */
 export const transferOf = Effect.fnUntraced(function* (payout: Payout) {
@@ -58,15 +59,15 @@ const openPayout = Effect.fnUntraced(function* (wanted: NewPayout) {
   const { amount, attempt, caseId, currency, principalId, rule } = wanted
   const rails = yield* PaymentRails
   const rail = [...rails].find(([, one]) => one.currency === currency && one.payees.includes("phone"))?.[0]
-  const people = yield* sql<{
-    phone: string | null
-  }>`select phone from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId}`
-  const phone = people[0]?.phone ?? null
+  const people = yield* sql<PhoneRow>`
+    select id, phone, phone_sealed from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId}`
+  const phone = people[0] === undefined ? null : yield* phoneOf(people[0])
   const id = yield* newId
+  const sealed = phone === null ? null : yield* payeeColumn.seal(id, phone)
   const at = new Date(yield* Clock.currentTimeMillis)
   const made = yield* sql`
-    insert into mahalla.payout (tenant_id, id, case_id, rule, attempt, principal_id, rail, payee_kind, payee, amount, currency, state, created_at, changed_at)
-    values (${tenantId}, ${id}, ${caseId}, ${rule}, ${attempt}, ${principalId}, ${rail ?? ""}, 'phone', ${phone ?? ""}, ${amount},
+    insert into mahalla.payout (tenant_id, id, case_id, rule, attempt, principal_id, rail, payee_kind, payee, payee_sealed, amount, currency, state, created_at, changed_at)
+    values (${tenantId}, ${id}, ${caseId}, ${rule}, ${attempt}, ${principalId}, ${rail ?? ""}, 'phone', '', ${sealed}, ${amount},
             ${currency}, 'requested', ${at}, ${at})
     on conflict do nothing returning id`
   if (made.length === 0) return undefined

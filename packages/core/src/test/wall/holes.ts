@@ -9,6 +9,7 @@ import type pg from "pg"
 export const withoutTenant = [
   "case_type",
   "lease",
+  "master_key",
   "migration",
   "schedule",
   "platform_admin",

@@ -1,0 +1,105 @@
+/** Ways to sign in as a part of a person: what they were, without what makes them work, and their end. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { TenantTx } from "../../kernel/db/Database.ts"
+import { appendEvent } from "../../kernel/events/append.ts"
+import type { PersonPart } from "../../kernel/personal/PersonPart.ts"
+import { ApiKeyRevoked } from "./events.ts"
+
+const signInsOfPerson: PersonPart = {
+  id: "signIns",
+  collect: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    return yield* sql`
+      select type, occurred_at as at from mahalla.event
+      where tenant_id = ${tenantId} and actor_id = ${personId} and type = 'identity.signed-in' order by id desc limit 1000`
+  }),
+  erase: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    yield* sql`delete from mahalla.sign_in_link where tenant_id = ${tenantId} and principal_id = ${personId}`
+  })
+}
+
+const sessionsOfPerson: PersonPart = {
+  id: "sessions",
+  collect: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    return yield* sql`
+      select s.id, s.second_factor as "secondFactor", d.name as device, s.created_at as "createdAt", s.last_used_at as "lastUsedAt",
+        s.expires_at as "expiresAt", s.ended_at as "endedAt", s.ended_because as "endedBecause"
+      from mahalla.session s left join mahalla.sign_in_device d on d.tenant_id = s.tenant_id and d.id = s.device_id
+      where s.tenant_id = ${tenantId} and s.principal_id = ${personId} order by s.id`
+  }),
+  // Their refresh tokens go with them. A token of one that is gone is refused as one that has ended.
+  erase: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    yield* sql`delete from mahalla.session where tenant_id = ${tenantId} and principal_id = ${personId}`
+  })
+}
+
+const devicesOfPerson: PersonPart = {
+  id: "devices",
+  collect: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    return yield* sql`
+      select id, name, first_used_at as "firstUsedAt", last_used_at as "lastUsedAt" from mahalla.sign_in_device
+      where tenant_id = ${tenantId} and principal_id = ${personId} order by id`
+  }),
+  // After the sessions, which name them.
+  erase: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    yield* sql`delete from mahalla.sign_in_device where tenant_id = ${tenantId} and principal_id = ${personId}`
+  })
+}
+
+const factorsOfPerson: PersonPart = {
+  id: "factors",
+  collect: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    const passkeys = yield* sql`
+      select id, name, created_at as "createdAt", last_used_at as "lastUsedAt" from mahalla.passkey
+      where tenant_id = ${tenantId} and principal_id = ${personId} order by id`
+    const apps = yield* sql`
+      select created_at as "createdAt", confirmed_at as "confirmedAt" from mahalla.totp
+      where tenant_id = ${tenantId} and principal_id = ${personId}`
+    const codes = yield* sql`
+      select created_at as "createdAt", used_at as "usedAt" from mahalla.recovery_code
+      where tenant_id = ${tenantId} and principal_id = ${personId} order by place`
+    return { passkeys, authenticatorApp: apps[0] ?? null, recoveryCodes: codes }
+  }),
+  erase: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    yield* sql`delete from mahalla.passkey_challenge where tenant_id = ${tenantId} and principal_id = ${personId}`
+    yield* sql`delete from mahalla.passkey where tenant_id = ${tenantId} and principal_id = ${personId}`
+    yield* sql`delete from mahalla.totp where tenant_id = ${tenantId} and principal_id = ${personId}`
+    yield* sql`delete from mahalla.recovery_code where tenant_id = ${tenantId} and principal_id = ${personId}`
+  })
+}
+
+/** Keys act as apps, which are the city's; whoever has made one has it, so it ends with them. */
+const keysOfPerson: PersonPart = {
+  id: "apiKeys",
+  collect: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    return yield* sql`
+      select id, name, prefix, scopes, created_at as "createdAt", expires_at as "expiresAt", last_used_at as "lastUsedAt",
+        revoked_at as "revokedAt"
+      from mahalla.api_key where tenant_id = ${tenantId} and created_by = ${personId} order by id`
+  }),
+  erase: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    const revoked = yield* sql<{ id: string; principal_id: string }>`
+      update mahalla.api_key set revoked_at = ${new Date(yield* Clock.currentTimeMillis)}
+      where tenant_id = ${tenantId} and created_by = ${personId} and revoked_at is null returning id, principal_id`
+    for (const { id, principal_id: principalId } of revoked)
+      yield* appendEvent(ApiKeyRevoked, { principalId, keyId: id })
+  })
+}
+
+export const identityOfPerson: ReadonlyArray<PersonPart> = [
+  signInsOfPerson,
+  sessionsOfPerson,
+  devicesOfPerson,
+  factorsOfPerson,
+  keysOfPerson
+]
