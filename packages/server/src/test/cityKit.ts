@@ -231,7 +231,8 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
     modules: [
       security(),
       identity(),
-      oauth(),
+      // Outside of dev it needs an address that the world can reach.
+      ...(options.config?.mode === "production" ? [] : [oauth()]),
       payouts(),
       reports(),
       notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] })

@@ -14,7 +14,7 @@ let authenticator: string
 beforeAll(async () => {
   kit = await openCityKit({
     postgresUrl: inject("postgresUrl"),
-    config: { mode: "production", publicUrl: "https://city.example" }
+    config: { mode: "production" }
   })
   page = await openPage()
   await page.send("WebAuthn.enable")

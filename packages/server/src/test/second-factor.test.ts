@@ -11,7 +11,7 @@ let kit: CityKit
 beforeAll(async () => {
   kit = await openCityKit({
     postgresUrl: inject("postgresUrl"),
-    config: { mode: "production", publicUrl: "https://city.example" }
+    config: { mode: "production" }
   })
 })
 afterAll(() => kit?.close())
@@ -65,7 +65,8 @@ describe("staff of a city that demands it", () => {
     const open: Array<string> = []
     for (const [path, item] of Object.entries(body.paths as Record<string, object>)) {
       for (const method of Object.keys(item)) {
-        if (path.startsWith("/v1/auth/")) continue
+        // The platform's doors have tokens of their own.
+        if (path.startsWith("/v1/auth/") || path.startsWith("/v1/platform/")) continue
         const answer = await client.call(method.toUpperCase(), path.replaceAll(/\{[^}]+\}/g, member.id))
         if (answer.body?.type !== "urn:mahalla:problem:second-factor-required") open.push(`${method} ${path}`)
       }
