@@ -84,11 +84,12 @@ export interface CitizenOptions {
 /** One citizen: signs in, uploads in pieces, reports, and again. */
 export const citizen = async (options: CitizenOptions): Promise<void> => {
   const { records, staff, town } = options
-  const from = { "x-forwarded-for": randomAddress() }
 
   const signIn = async (): Promise<string> => {
-    const phone = `+99890${String(randomBytes(4).readUInt32BE(0) % 10_000_000).padStart(7, "0")}`
+    // A lost answer may have used the code up, and another one for the number takes half a minute: somebody else comes then.
     for (;;) {
+      const phone = `+99890${String(randomBytes(4).readUInt32BE(0) % 10_000_000).padStart(7, "0")}`
+      const from = { "x-forwarded-for": randomAddress() }
       await town.until(
         [202, 429],
         [],
@@ -112,12 +113,7 @@ export const citizen = async (options: CitizenOptions): Promise<void> => {
         [],
         ["sign-in", "POST", "/v1/auth/session", { ...json, ...from }, JSON.stringify({ phone, code, language: "en" })]
       )
-      // A lost answer has used the code up: ask for another one.
-      if (session.status === 401) {
-        // There is none for half a minute, and tries are counted.
-        await pause(1_000)
-        continue
-      }
+      if (session.status === 401) continue
       records.phones.push(phone)
       return (session.body as { accessToken: string }).accessToken
     }
