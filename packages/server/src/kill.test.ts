@@ -145,7 +145,7 @@ it(
     line.lose(0.1)
     const least = soak ? { lost: 1_000, repeated: 20 } : { lost: 25, repeated: 1 }
     const enough = () => line.lost() >= least.lost && theatre.records.committedUnanswered >= least.repeated
-    const end = performance.now() + (soak ? 1_800_000 : 120_000)
+    const end = performance.now() + (soak ? 1_800_000 : 240_000)
     while (!enough() && performance.now() < end) await theatre.during(pause(100))
     line.lose(0)
     const lost = line.lost()
@@ -156,5 +156,5 @@ it(
     console.log(`${lost} commits without an answer; ${await theatre.summary()}`)
     expect(await theatre.close()).toBe(0)
   },
-  soak ? 3_600_000 : 400_000
+  soak ? 3_600_000 : 600_000
 )
