@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 
 const folders = ["packages", "packages/plugins", "examples"].flatMap((parent) =>
@@ -17,6 +18,8 @@ export default defineConfig({
   test: {
     // Once per run, whichever projects run.
     globalSetup: ["./scripts/vitest-postgres.ts"],
+    // Vitest leaves one core free, which on two is half of them; much of a test is waiting for another process.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [...folders, "scripts"].map((root) => ({
       extends: true as const,
       test: {

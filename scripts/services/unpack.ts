@@ -1,8 +1,9 @@
 /**
  * Debian packages unpacked into a folder of an ordinary user, with wrappers in `bin` that make their programs run from there.
  */
-import { chmod, mkdir, open, readdir, writeFile } from "node:fs/promises"
-import { basename, join, relative } from "node:path"
+import { existsSync } from "node:fs"
+import { chmod, mkdir, open, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises"
+import { basename, join, relative, resolve } from "node:path"
 import { run } from "./run.ts"
 
 /** The system's own loader belongs to its own C library: another version of it would not start. */
@@ -12,6 +13,18 @@ const folders = async (root: string): Promise<ReadonlyArray<string>> => {
   const entries = await readdir(root, { withFileTypes: true, recursive: true }).catch(() => [])
   const libraries = entries.filter((entry) => /\.so(\.|$)/.test(entry.name)).map((entry) => entry.parentPath)
   return [...new Set(libraries)].sort((a, b) => a.length - b.length)
+}
+
+/** What the system has already was not downloaded: links that lead to it from inside the tree lead to the system's own file. */
+const mendLinks = async (tree: string) => {
+  for (const entry of await readdir(tree, { withFileTypes: true, recursive: true })) {
+    const link = join(entry.parentPath, entry.name)
+    if (!entry.isSymbolicLink() || existsSync(link)) continue
+    const meant = join("/", relative(tree, resolve(entry.parentPath, await readlink(link))))
+    if (!existsSync(meant)) continue
+    await rm(link)
+    await symlink(meant, link)
+  }
 }
 
 const firstLine = async (path: string): Promise<string> => {
@@ -51,6 +64,7 @@ export const unpack = async (
   await mkdir(join(tree, "bin"), { recursive: true })
   for (const archive of archives)
     if (!keepOfSystem.test(basename(archive))) await run("dpkg-deb", ["--extract", archive, tree])
+  await mendLinks(tree)
   const libraries = [...(await folders(join(tree, "usr", "lib"))), ...(await folders(join(tree, "lib")))].map(
     (folder) => relative(tree, folder)
   )

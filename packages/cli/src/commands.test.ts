@@ -68,6 +68,14 @@ describe("mahalla", () => {
     expect((await mahalla("platform-link", "--name", "Rustam")).code).toBe(0)
   })
 
+  it("shuts_a_super_admin_out_and_lets_them_in_again", async () => {
+    const out = await mahalla("platform-block", "--who", "Nodira", "--reason", "Her laptop was stolen on Monday")
+    expect([out.code, out.said]).toEqual([0, expect.stringContaining("Nodira is out")])
+    expect((await mahalla("platform-link", "--name", "Nodira")).code).not.toBe(0)
+    const back = await mahalla("platform-block", "--who", "Nodira", "--undo")
+    expect([back.code, back.said]).toEqual([0, expect.stringContaining("may sign in again")])
+  })
+
   it("takes_no_stranger_for_the_server_whose_number_it_has", async () => {
     // As after a kill, when the number belongs to another process by now.
     writeFileSync(join(home, "running.json"), JSON.stringify({ url: "http://127.0.0.1:9", pid: process.pid }))

@@ -12,13 +12,14 @@ import { doctor } from "./commands/doctor.ts"
 import { init } from "./commands/init.ts"
 import { key } from "./commands/key.ts"
 import { migrate } from "./commands/migrate.ts"
+import { platformBlock } from "./commands/platformBlock.ts"
 import { platformLink } from "./commands/platformLink.ts"
 import { root } from "./root.ts"
 import { reportFailure } from "./failure.ts"
 
 // Signals are the commands' own matter: a server drains on them.
 const program = root.pipe(
-  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, platformLink, audit, key]),
+  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, platformLink, platformBlock, audit, key]),
   Command.run({ version }),
   Effect.provide(NodeServices.layer)
 )

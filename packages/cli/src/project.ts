@@ -39,6 +39,7 @@ export const loadProject = async (dir: string, mode: "dev" | "production"): Prom
   const config = loaded.default(environmentOf(process.env, mode))
   const secret = config.secret ?? process.env["MAHALLA_SECRET"]
   const previousSecret = config.previousSecret ?? process.env["MAHALLA_SECRET_PREVIOUS"]
+  const metricsToken = config.metricsToken ?? process.env["MAHALLA_METRICS_TOKEN"]
   return {
     folder,
     home,
@@ -54,6 +55,7 @@ export const loadProject = async (dir: string, mode: "dev" | "production"): Prom
       return createCity({
         ...rest,
         ...(previousSecret === undefined ? {} : { previousSecret }),
+        ...(metricsToken === undefined ? {} : { metricsToken }),
         ...given,
         ...options,
         home

@@ -6,6 +6,7 @@ import { outboxMessenger } from "@mahalla/outbox-messenger"
 import { plates } from "@mahalla/plates"
 import { postgres } from "@mahalla/postgres"
 import { s3 } from "@mahalla/s3"
+import { sandboxIdentity } from "@mahalla/sandbox-identity"
 import { sandboxPayments } from "@mahalla/sandbox-payments"
 
 type Config<Factory> = Factory extends (config: infer C, ...rest: Array<never>) => unknown ? C : never
@@ -23,6 +24,8 @@ export interface DefaultsOptions {
   readonly detector?: Plugin
   /** Default: the sandbox, except in production, where a city without a payment rail pays nobody. */
   readonly payments?: Plugin | "sandbox" | "none"
+  /** A register of people. Default: none, and nobody is asked for a number. The sandbox confirms anybody and does not start in production. */
+  readonly identityCheck?: Plugin | "sandbox"
 }
 
 export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> => [
@@ -36,5 +39,8 @@ export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> =
   outboxMessenger({}),
   ...(options.payments === "none"
     ? []
-    : [typeof options.payments === "object" ? options.payments : sandboxPayments({})])
+    : [typeof options.payments === "object" ? options.payments : sandboxPayments({})]),
+  ...(options.identityCheck === undefined
+    ? []
+    : [typeof options.identityCheck === "object" ? options.identityCheck : sandboxIdentity({})])
 ]

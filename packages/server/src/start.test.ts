@@ -229,8 +229,10 @@ it("a_new_secret_takes_over_with_the_old_one_beside_it_and_a_wrong_one_changes_n
   }
   await run({}, async () => (await masters()).length === 1)
   const [before] = await masters()
-  const logins = "select rolname, rolpassword from pg_authid where rolname ~ '_(app|platform)_login$' order by 1"
+  const logins =
+    "select rolname, rolpassword from pg_authid where rolname ~ ('^' || current_database() || '_(app|platform)_login$') order by 1"
   const passwords = await rows(logins)
+  expect(passwords).toHaveLength(2)
 
   const wrong = start(newHome(), { ...env, MAHALLA_SECRET: newer })
   expect(await wrong.ended).toEqual({ code: 73, signal: null })

@@ -35,7 +35,8 @@ export const dev = Command.make(
       const { demo } = project.config
       const wanted = port >= 0 ? port : process.env["PORT"] === undefined ? undefined : Number(process.env["PORT"])
       const open = async () => {
-        if (demo !== undefined) await demo.seed(city)
+        // Another server may be starting on the same database at this moment.
+        if (demo !== undefined) await city.admin.alone("demo", () => demo.seed(city))
         return serve(city, { port: wanted ?? 8080, nextFree: wanted === undefined })
       }
       const serving = await open().catch(async (error: unknown) => {

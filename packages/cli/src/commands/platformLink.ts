@@ -15,9 +15,13 @@ export const platformLink = Command.make(
       Flag.optional,
       Flag.withDescription("Whose link; needed when there are several super-admins")
     ),
-    create: Flag.String("create").pipe(Flag.optional, Flag.withDescription("Make a super-admin of this name first"))
+    create: Flag.String("create").pipe(Flag.optional, Flag.withDescription("Make a super-admin of this name first")),
+    reset: Flag.Boolean("reset-second-factor").pipe(
+      Flag.withDefault(false),
+      Flag.withDescription("Take their second factor away first, and sign them out everywhere: for whoever has lost it")
+    )
   },
-  Effect.fn(function* ({ create, name }) {
+  Effect.fn(function* ({ create, name, reset }) {
     const { dir, json } = yield* root
     const out = makeOutput(json)
     yield* attempt(async () => {
@@ -27,7 +31,7 @@ export const platformLink = Command.make(
       try {
         const wanted = Option.getOrUndefined(create) ?? Option.getOrUndefined(name)
         if (Option.isSome(create)) await city.admin.platform.createAdmin(create.value)
-        const all = await city.admin.platform.admins()
+        const all = (await city.admin.platform.admins()).filter(({ status }) => status === "active")
         const found = wanted === undefined ? all : all.filter((one) => one.name === wanted)
         const person = found.at(-1)
         if (person === undefined || (wanted === undefined && all.length > 1))
@@ -37,6 +41,7 @@ export const platformLink = Command.make(
                 ? 'There is no super-admin yet. Make one with: mahalla platform-link --create "Full Name".'
                 : `Whose link? Name one with --name: ${all.map((one) => one.name).join(", ")}.`
           })
+        if (reset) await city.admin.platform.resetSecondFactor(person.id)
         const token = await city.admin.platform.link(person.id)
         const base = (await findRunning(project.home))?.url ?? project.config.publicUrl ?? "http://localhost:8080"
         const address = `${base}/v1/platform/session`

@@ -3,6 +3,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { TenantTx, withPlatform, withTenant } from "../kernel/db/Database.ts"
 import { newId } from "../kernel/ids.ts"
+import { alone } from "../kernel/leases/lease.ts"
 import {
   confirmEscrow,
   destroyTenantKeys,
@@ -17,7 +18,16 @@ import { type NameRow, sealName, withName } from "../kernel/personal/people.ts"
 import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import { listTenants, tenantBySlug } from "../kernel/tenancy/resolve.ts"
 import { createTenant, type NewTenant } from "../kernel/tenancy/tenants.ts"
-import { createPlatformAdmin, issuePlatformLink, listPlatformAdmins } from "../kernel/platform/admins.ts"
+import {
+  allPlatformAdmins,
+  blockAdmin,
+  createPlatformAdmin,
+  issuePlatformLink,
+  onTheMachine,
+  type PlatformAdmin,
+  resetAdminFactor,
+  unblockAdmin
+} from "../kernel/platform/admins.ts"
 import { Queue, type QueueDepth } from "../ports/Queue.ts"
 import { failingConsumers, type FailingConsumer } from "../kernel/events/Consumer.ts"
 import { databaseAnswers, pluginHealth } from "./http/health.ts"
@@ -53,9 +63,15 @@ export interface CityAdmin {
   readonly platform: {
     /** Makes a super-admin of the whole deployment. */
     readonly createAdmin: (name: string) => Promise<{ readonly id: string }>
-    readonly admins: () => Promise<ReadonlyArray<{ readonly id: string; readonly name: string }>>
+    /** All of them, blocked ones too. */
+    readonly admins: () => Promise<ReadonlyArray<PlatformAdmin>>
     /** A one-time token by which they sign in at `/v1/platform/session`, good for 15 minutes. */
     readonly link: (id: string) => Promise<string>
+    /** Shuts somebody out with their next request, and ends all that they hold: sign-ins, links, accesses to cities. */
+    readonly block: (id: string, reason: string) => Promise<void>
+    readonly unblock: (id: string) => Promise<void>
+    /** Takes a lost authenticator app away, and ends all that they hold. */
+    readonly resetSecondFactor: (id: string) => Promise<void>
   }
   /** Active staff who hold a role in the whole tenant, longest-serving first. */
   readonly staffWithRole: (
@@ -75,6 +91,11 @@ export interface CityAdmin {
   }
   /** Database, plugins and queues, as `doctor` and dashboards show them. */
   readonly health: () => Promise<CityHealth>
+  /**
+   * Runs work that is not made for two at once, as laying out first data: of several who ask on one database, in this process or another, the
+   * others wait until it has ended. `name` says which work it is.
+   */
+  readonly alone: <A>(name: string, work: () => Promise<A>) => Promise<A>
   /** Runs an Effect inside a transaction of a tenant with everything the city has in context. */
   readonly run: <A, E>(tenant: string, effect: Effect.Effect<A, E, Erased>) => Promise<A>
 }
@@ -110,8 +131,11 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
     },
     platform: {
       createAdmin: (name) => perform(withPlatform(createPlatformAdmin(name))),
-      admins: () => perform(withPlatform(listPlatformAdmins)),
-      link: (id) => perform(withPlatform(issuePlatformLink(id)))
+      admins: () => perform(withPlatform(allPlatformAdmins)),
+      link: (id) => perform(withPlatform(issuePlatformLink(id))),
+      block: (id, reason) => perform(withPlatform(Effect.asVoid(onTheMachine(blockAdmin(id, reason))))),
+      unblock: (id) => perform(withPlatform(onTheMachine(unblockAdmin(id)))),
+      resetSecondFactor: (id) => perform(withPlatform(onTheMachine(resetAdminFactor(id))))
     },
     staffWithRole: (slug, role) =>
       perform(
@@ -150,6 +174,12 @@ export const makeAdmin = (runtime: () => CityRuntime): CityAdmin => {
             consumers: yield* withPlatform(failingConsumers)
           }
         })
+      ),
+    alone: (name, work) =>
+      perform(
+        Effect.flatMap(newId, (holder) =>
+          alone(`alone:${name}`, holder)(Effect.tryPromise({ try: work, catch: (error) => error }))
+        )
       ),
     run: (slug, effect) => perform(inside(slug, effect))
   }

@@ -94,8 +94,25 @@ const consumerTurn = (consumer: Consumer<unknown, Erased>) =>
     if (passed === 0) yield* signals.ordered.wait("1 second")
   })
 
+/** In UTC, where every hour comes once: no change of clocks leaves a run out or makes one twice. */
+export const parseSchedule = (schedule: Schedule) => {
+  const cron = Cron.parse(schedule.cron, "UTC")
+  if (Result.isFailure(cron)) throw new Error(`Schedule ${schedule.id}: ${schedule.cron} is not a cron expression`)
+  return { ...schedule, parsed: cron.success }
+}
+
+/** Hours by which a clock may be put back before that is a correction, as in Debian's cron(8). */
+const correction = 3
+
+/**
+ * Whether a schedule that ran last at `last` is due. A clock that was put back a little runs nothing twice. One that was put back by more than
+ * three hours had been wrong: what runs next is counted from now, or nothing would run until the wrong time has come.
+ */
+const scheduleState = (cron: Cron.Cron, last: Date, now: Date): "due" | "wait" | "corrected" =>
+  Cron.next(cron, last) <= now ? "due" : last.getTime() - now.getTime() > correction * 3_600_000 ? "corrected" : "wait"
+
 /** Runs what is due and writes down when. A schedule that was missed while nothing ran is run once. */
-const scheduleTurn = (schedules: ReadonlyArray<Schedule & { readonly parsed: Cron.Cron }>) =>
+export const runDue = (schedules: ReadonlyArray<ReturnType<typeof parseSchedule>>) =>
   Effect.gen(function* () {
     const now = new Date(yield* Clock.currentTimeMillis)
     for (const schedule of schedules) {
@@ -103,15 +120,17 @@ const scheduleTurn = (schedules: ReadonlyArray<Schedule & { readonly parsed: Cro
         Effect.flatMap(
           PlatformTx,
           ({ sql }) =>
-            sql<{ last: Date }>`
+            sql<{ last: Date; first: boolean }>`
             insert into mahalla.schedule (id, last_run_at) values (${schedule.id}, ${now})
             on conflict (id) do update set last_run_at = mahalla.schedule.last_run_at
-            returning last_run_at as last`
+            returning last_run_at as last, xmax = 0 as first`
         )
       )
-      const last = rows[0]!.last
-      if (last.getTime() !== now.getTime() && Cron.next(schedule.parsed, last) > now) continue
-      yield* schedule.run.pipe(Effect.catchCause((cause) => Effect.logError(`Schedule ${schedule.id} failed`, cause)))
+      const { first, last } = rows[0]!
+      const state = first ? "due" : scheduleState(schedule.parsed, last, now)
+      if (state === "wait") continue
+      if (state === "due")
+        yield* schedule.run.pipe(Effect.catchCause((cause) => Effect.logError(`Schedule ${schedule.id} failed`, cause)))
       yield* withPlatform(
         Effect.flatMap(
           PlatformTx,
@@ -119,7 +138,6 @@ const scheduleTurn = (schedules: ReadonlyArray<Schedule & { readonly parsed: Cro
         )
       )
     }
-    yield* Effect.sleep("3 seconds")
   })
 
 const resealerTurn = (parts: ReadonlyArray<SealedPart>) =>
@@ -179,11 +197,7 @@ export const startBackground = (options: BackgroundOptions) =>
     const { holder } = options
     const signals = yield* Signals
     const queue = yield* Queue
-    const parsed = options.schedules.map((schedule) => {
-      const cron = Cron.parse(schedule.cron, "UTC")
-      if (Result.isFailure(cron)) throw new Error(`Schedule ${schedule.id}: ${schedule.cron} is not a cron expression`)
-      return { ...schedule, parsed: cron.success }
-    })
+    const parsed = options.schedules.map(parseSchedule)
     yield* Effect.forkScoped(whileLeader({ name: "sequencer", holder, seconds: 6 }, sequencerTurn))
     yield* Effect.forkScoped(whileLeader({ name: "sealer", holder, seconds: 15 }, sealerTurn(options.audit)))
     const { delivery } = options.audit
@@ -198,7 +212,9 @@ export const startBackground = (options: BackgroundOptions) =>
     }
     yield* Effect.forkScoped(whileLeader({ name: "deadlines", holder }, deadlineTurn))
     yield* Effect.forkScoped(whileLeader({ name: "resealer", holder, seconds: 30 }, resealerTurn(options.sealed)))
-    yield* Effect.forkScoped(whileLeader({ name: "schedules", holder, seconds: 30 }, scheduleTurn(parsed)))
+    yield* Effect.forkScoped(
+      whileLeader({ name: "schedules", holder, seconds: 30 }, Effect.andThen(runDue(parsed), Effect.sleep("3 seconds")))
+    )
     if (!queue.transactional) {
       const turn = Effect.gen(function* () {
         if ((yield* relayJobs) < relayBatch) yield* signals.jobs.wait("1 second")

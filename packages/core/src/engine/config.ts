@@ -45,6 +45,8 @@ export interface CityConfig {
   readonly only?: ReadonlyArray<"api" | "worker">
   /** Whether a database that is behind is brought to this version at the start, or refused. Default true. */
   readonly migrate?: boolean
+  /** Whoever reads `/metrics` sends it as a Bearer token, at least 32 characters. Default: nobody may; in `dev` whoever asks on this machine. */
+  readonly metricsToken?: string
   /** Largest JSON body in bytes. Default 1 MiB. */
   readonly maxBodySize?: number
   /** Requests in progress at once before 503. Default 512. */

@@ -4,15 +4,17 @@ import { join } from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Messengers, PaymentRails } from "../kernel/ports.ts"
+import { makeHostOutward } from "../kernel/outward/post.ts"
+import { IdentityRegisters, Messengers, PaymentRails } from "../kernel/ports.ts"
 import { apiVersion, type Plugin, PluginError, type PortTag } from "../plugin/definePlugin.ts"
 import { Host, HostDatabase } from "../plugin/Host.ts"
-import { Messenger, Payments, Storage } from "../ports/index.ts"
+import { HostOutward } from "../plugin/HostOutward.ts"
+import { IdentityCheck, Messenger, Payments, Storage } from "../ports/index.ts"
 import type { CityConfig } from "./config.ts"
 import type { Erased } from "../kernel/Erased.ts"
 
 /** Ports of which a city may have several, told apart by the plugin's instance name. */
-const many: ReadonlySet<PortTag> = new Set<PortTag>([Messenger, Payments])
+const many: ReadonlySet<PortTag> = new Set<PortTag>([IdentityCheck, Messenger, Payments])
 
 export const flatten = (plugins: CityConfig["plugins"]): ReadonlyArray<Plugin> =>
   plugins.flatMap((entry) => ("id" in entry ? [entry] : entry))
@@ -79,9 +81,10 @@ export const openPlugin = Effect.fnUntraced(function* (
       })
   })
   const host = Layer.succeed(Host, { instance: plugin.instance, home, scratch, mode: config.mode ?? "production" })
+  const outward = Layer.succeed(HostOutward, makeHostOutward(config.outwardNetworks ?? []))
   const withDatabase = database === undefined ? host : Layer.merge(host, Layer.succeed(HostDatabase, database))
   return (yield* Layer.build(
-    Layer.provide(plugin.layer, withDatabase as Layer.Layer<Host | HostDatabase>)
+    Layer.provide(plugin.layer, Layer.merge(outward, withDatabase as Layer.Layer<Host | HostDatabase>))
   )) as Context.Context<unknown>
 })
 
@@ -94,6 +97,7 @@ export const openPorts = Effect.fnUntraced(function* (
   let context = Context.empty() as Context.Context<Erased>
   const messengers = new Map<string, Messenger["Service"]>()
   const rails = new Map<string, Payments["Service"]>()
+  const registers = new Map<string, IdentityCheck["Service"]>()
   for (const plugin of plugins) {
     if (plugin.provides.includes(Storage)) continue
     const opened = yield* openPlugin(plugin, config, database)
@@ -101,7 +105,15 @@ export const openPorts = Effect.fnUntraced(function* (
     if (messenger._tag === "Some") messengers.set(plugin.instance, messenger.value)
     const rail = Context.getOption(opened, Payments)
     if (rail._tag === "Some") rails.set(plugin.instance, rail.value)
+    const register = Context.getOption(opened, IdentityCheck)
+    if (register._tag === "Some") registers.set(plugin.instance, register.value)
     context = Context.merge(context, opened)
   }
-  return Context.merge(context, Context.make(Messengers, messengers).pipe(Context.add(PaymentRails, rails)))
+  return Context.merge(
+    context,
+    Context.make(Messengers, messengers).pipe(
+      Context.add(PaymentRails, rails),
+      Context.add(IdentityRegisters, registers)
+    )
+  )
 })

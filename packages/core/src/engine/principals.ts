@@ -52,9 +52,10 @@ export const loadSession = Effect.fnUntraced(function* ({ principalId, sessionId
   // The platform's access to a city: it was opened with a reason, and what it may ends by itself.
   if (sessionId === undefined) return { actor: yield* loadPrincipal(tenantId, principalId), state: "passed" as const }
   const { app } = yield* Database
-  const known = (yield* RoleBook).known(tenantId).version
-  const { found, state } = yield* asker(app)({ tenant: tenantId, principal: principalId, session: sessionId, known })
-  const principal = yield* principalFrom(tenantId, principalId, found)
+  const known = (yield* RoleBook).known(tenantId)
+  const question = { tenant: tenantId, principal: principalId, session: sessionId, known: known.version }
+  const { found, state } = yield* asker(app)(question)
+  const principal = yield* principalFrom(tenantId, principalId, found, known)
   if (state === null) return yield* new Unauthorized({ message: "This session has ended. Sign in again." })
   return { actor: { ...principal, sessionId }, state }
 })
@@ -67,11 +68,11 @@ export const loadKeyHolder = Effect.fnUntraced(function* (tenantId: string, key:
   const hash = hashOfApiKey(key)
   if (hash === undefined) return yield* refused
   const { app } = yield* Database
-  const known = (yield* RoleBook).known(tenantId).version
+  const known = (yield* RoleBook).known(tenantId)
   const now = new Date(yield* Clock.currentTimeMillis)
   const [row] = yield* app<{ holder: string; scopes: ReadonlyArray<string>; found: Found | null }>`
-    select k.holder, k.scopes, mahalla.actor_of(${tenantId}, k.holder, ${known}) as found
+    select k.holder, k.scopes, mahalla.actor_of(${tenantId}, k.holder, ${known.version}) as found
     from mahalla.use_api_key(${tenantId}, ${hash}, ${now}) k`
   if (row === undefined) return yield* refused
-  return { ...(yield* principalFrom(tenantId, row.holder, row.found)), within: row.scopes }
+  return { ...(yield* principalFrom(tenantId, row.holder, row.found, known)), within: row.scopes }
 })

@@ -22,6 +22,7 @@ import { Issuer, Keys } from "../kernel/keys/Keys.ts"
 import { kernelMigrations } from "../kernel/migrations.ts"
 import type { Module } from "../kernel/module/defineModule.ts"
 import { makeInside } from "../kernel/outward/address.ts"
+import { OutwardNetworks } from "../kernel/outward/networks.ts"
 import { eraseJob } from "../kernel/personal/erase.ts"
 import { exportJob } from "../kernel/personal/export.ts"
 import { kernelPerson } from "../kernel/personal/kernelPerson.ts"
@@ -99,11 +100,13 @@ const orderModules = (modules: ReadonlyArray<Module>): ReadonlyArray<Module> => 
   return ordered
 }
 
-/** Throws where an address or a network is none. */
-const checkOutward = ({ audit, outwardNetworks = [] }: CityConfig): void => {
+/** Throws where an address or a network is none, and where a token can be guessed. */
+const checkConfig = ({ audit, metricsToken, outwardNetworks = [] }: CityConfig): void => {
   makeInside(outwardNetworks)
   const wrong = audit?.webhooks?.find((url) => !URL.canParse(url))
   if (wrong !== undefined) throw new Error("audit.webhooks: an entry is no address. Write it as https://host/path.")
+  if (metricsToken !== undefined && metricsToken.length < 32)
+    throw new Error("metricsToken is shorter than 32 characters. Make one with: openssl rand -base64 48")
 }
 
 interface Connections {
@@ -196,7 +199,7 @@ export const openCity = (config: CityConfig) =>
     yield* checkPlugins(plugins)
     const modules = yield* Effect.try({ try: () => orderModules(config.modules), catch: (error) => error as CityError })
     yield* Effect.try({
-      try: () => checkOutward(config),
+      try: () => checkConfig(config),
       catch: (error) => cityError("Config", (error as Error).message)
     })
     const secret = yield* deploymentSecret(config)
@@ -288,7 +291,8 @@ export const openCity = (config: CityConfig) =>
       context,
       Context.make(Deployment, deployment) as Context.Context<Erased>,
       Context.make(Issuer, issuer) as Context.Context<Erased>,
-      Context.make(StaffNeedsSecondFactor, config.mode !== "dev") as Context.Context<Erased>
+      Context.make(StaffNeedsSecondFactor, config.mode !== "dev") as Context.Context<Erased>,
+      Context.make(OutwardNetworks, config.outwardNetworks ?? []) as Context.Context<Erased>
     )
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(AccessTokens.layer(issuer)), context))
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(layerAuthentication(config)), context))

@@ -1,6 +1,6 @@
 /** Ports of which a city has several, by the plugin's instance name. */
 import * as Context from "effect/Context"
-import type { Messenger, Payments } from "../ports/index.ts"
+import type { IdentityCheck, Messenger, Payments } from "../ports/index.ts"
 
 export class Messengers extends Context.Service<Messengers, ReadonlyMap<string, Messenger["Service"]>>()(
   "@mahalla/kernel/Messengers"
@@ -9,3 +9,8 @@ export class Messengers extends Context.Service<Messengers, ReadonlyMap<string, 
 export class PaymentRails extends Context.Service<PaymentRails, ReadonlyMap<string, Payments["Service"]>>()(
   "@mahalla/kernel/PaymentRails"
 ) {}
+
+export class IdentityRegisters extends Context.Service<
+  IdentityRegisters,
+  ReadonlyMap<string, IdentityCheck["Service"]>
+>()("@mahalla/kernel/IdentityRegisters") {}

@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Redacted from "effect/Redacted"
+import type { HostOutward } from "./HostOutward.ts"
 
 export class Host extends Context.Service<
   Host,
@@ -31,4 +32,4 @@ export class HostDatabase extends Context.Service<
   }
 >()("@mahalla/plugin/HostDatabase") {}
 
-export type HostServices = Host | HostDatabase
+export type HostServices = Host | HostDatabase | HostOutward

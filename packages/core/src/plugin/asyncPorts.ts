@@ -9,6 +9,7 @@ import * as Ports from "../ports/index.ts"
 import type { BlobStoreDerived, BlobStoreRequired } from "../ports/BlobStore.ts"
 import type { PaymentOutcome } from "../ports/Payments.ts"
 import type { SendOutcome } from "../ports/Messenger.ts"
+import type { IdentityAnswer } from "../ports/IdentityCheck.ts"
 
 type AsyncValue<T> = T extends Stream.Stream<infer A, unknown, unknown> ? AsyncIterable<A> : T
 
@@ -132,6 +133,12 @@ export const bridges: { readonly [Name in PortName]: Bridge<(typeof Ports)[Name]
     tag: Ports.EventBus,
     members: { publish: call(2), subscribe: subscribe(1) },
     error: Ports.EventBusError
+  },
+  IdentityCheck: {
+    tag: Ports.IdentityCheck,
+    members: { title: plain, numberTitle: plain, numberPattern: plain, needs: plain, patience: plain, check: call(1) },
+    error: Ports.IdentityCheckError,
+    surprise: { check: (message): IdentityAnswer => ({ state: "unknown", message }) }
   },
   Limiter: { tag: Ports.Limiter, members: { take: call(1) }, error: Ports.LimiterError },
   Messenger: {

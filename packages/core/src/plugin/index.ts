@@ -24,3 +24,4 @@ export {
 export { detectors } from "./detectors.ts"
 export { memoryLimiter, layerMemoryLimiter } from "./memoryLimiter.ts"
 export { Host, HostDatabase, type HostServices } from "./Host.ts"
+export { HostOutward, type OutwardAnswer, OutwardError, type OutwardRequest } from "./HostOutward.ts"

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { checkLimitRequest, limitAnswer, Limiter, type LimitRequest, limitSteps } from "../ports/Limiter.ts"
+import { checkLimitRequest, clockSlack, limitAnswer, Limiter, type LimitRequest, limitSteps } from "../ports/Limiter.ts"
 import { apiVersion, definePlugin } from "./definePlugin.ts"
 
 /** Budgets kept before those that are whole again are looked for. */
@@ -22,7 +22,9 @@ const make = (): Limiter["Service"] => {
     const { burst, step } = limitSteps(request)
     const now = request.now * 1000
     const key = `${request.tenantId.toLowerCase()} ${request.key}`
-    const held = arrivals.get(key) ?? 0
+    const kept = arrivals.get(key) ?? 0
+    // Further ahead than one clock could bring it.
+    const held = kept - burst - clockSlack > now ? 0 : kept
     const arrival = Math.max(held, now) + step
     if (arrival - burst > now) return limitAnswer(request, held, false)
     arrivals.set(key, arrival)

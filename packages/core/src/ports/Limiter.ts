@@ -19,7 +19,10 @@ export interface LimitRequest {
   readonly amount: number
   /** Whole seconds, 31 days at most. */
   readonly window: number
-  /** Epoch milliseconds, as the caller's clock has them. A clock that is behind the last caller's gives nobody more. */
+  /**
+   * Epoch milliseconds, as the caller's clock has them. A clock that is behind the last caller's gives nobody more; only where it is behind by
+   * hours (`clockSlack`) the last caller's was wrong, and the budget begins anew, for nobody is to wait until the wrong time has come.
+   */
   readonly now: number
 }
 
@@ -48,6 +51,9 @@ export const limitSteps = ({ amount, window }: Pick<LimitRequest, "amount" | "wi
   const step = Math.floor((window * 1_000_000) / amount)
   return { step, burst: step * amount }
 }
+
+/** Microseconds by which replicas' clocks may differ. */
+export const clockSlack = 3_600_000_000
 
 /**
  * What a limiter answers that keeps the one number of GCRA: `arrival`, the epoch microsecond at which the budget is whole again, as it

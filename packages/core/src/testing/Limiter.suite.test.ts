@@ -91,6 +91,14 @@ const broken: Record<string, () => Layer.Layer<Limiter | LimiterControl>> = {
     asking((request) => ({ ...request, tenantId: "00000000-0000-4000-8000-000000000000" })),
   "gives nobody more by a clock that is behind": () =>
     asking((request) => ({ ...request, key: `${request.key}:${request.now}` })),
+  "begins anew after a clock that was wrong by a day": () => {
+    const latest = new Map<string, number>()
+    return asking((request) => {
+      const now = Math.max(latest.get(request.key) ?? 0, request.now)
+      latest.set(request.key, now)
+      return { ...request, now }
+    })
+  },
   "refuses what is no limit": () =>
     spoiled(
       (take) => (request) =>

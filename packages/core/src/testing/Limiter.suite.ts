@@ -162,6 +162,17 @@ export const limiterSuite = makeSuite<Limiter, Service>("Limiter", Limiter, [
     })
   ),
   rule(
+    "begins anew after a clock that was wrong by a day",
+    Effect.fnUntraced(function* (limiter) {
+      const request = fresh()
+      yield* takeTimes(limiter, { ...request, now: begin + 86_400_000 }, 5)
+      assert.equal((yield* takeTimes(limiter, request, 5)).admitted, 3)
+      // And from then on it is counted as ever.
+      assert.equal((yield* limiter.take({ ...request, now: begin + 20_000 })).admitted, true)
+      assert.equal((yield* limiter.take({ ...request, now: begin + 20_000 })).admitted, false)
+    })
+  ),
+  rule(
     "refuses what is no limit",
     Effect.fnUntraced(function* (limiter) {
       for (const wrong of [

@@ -14,6 +14,14 @@ export { memoryEventBus } from "./EventBus.memory.ts"
 export { EventBusControl, eventBusSuite } from "./EventBus.suite.ts"
 export { freshDatabase, type FreshDatabase } from "./freshDatabase.ts"
 export { hostDatabase, migrateAll, type TestHostDatabase } from "./hostDatabase.ts"
+export { hostOutward } from "./hostOutward.ts"
+export { memoryIdentityCheck } from "./IdentityCheck.memory.ts"
+export {
+  IdentityCheckControl,
+  type IdentityCheckFault,
+  IdentityCheckPeople,
+  identityCheckSuite
+} from "./IdentityCheck.suite.ts"
 export { LimiterControl, limiterSuite } from "./Limiter.suite.ts"
 export { lossyLine, type LossyLine } from "./lossyLine.ts"
 export { memoryMessenger } from "./Messenger.memory.ts"

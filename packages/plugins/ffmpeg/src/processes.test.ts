@@ -9,6 +9,7 @@ import {
   utimesSync,
   writeFileSync
 } from "node:fs"
+import { getPriority } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Encoder, PluginError, type PluginHealth } from "@mahalla/core/plugin"
@@ -135,7 +136,7 @@ describe("a run of ffmpeg", () => {
       "AV_LOG_FORCE_NOCOLOR=1",
       "LC_ALL=C"
     ])
-    expect(lines.slice(-4)).toEqual(["/dev/null", String(2048 * 1024), String(512 * 2048), "10"])
+    expect(lines.slice(-4)).toEqual(["/dev/null", String(2048 * 1024), String(512 * 2048), String(getPriority() + 10)])
   })
 
   it("removes what a killed engine has left, and nothing that is in use", async () => {

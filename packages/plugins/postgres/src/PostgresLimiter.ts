@@ -4,6 +4,7 @@
  */
 import {
   checkLimitRequest,
+  clockSlack,
   HostDatabase,
   limitAnswer,
   Limiter,
@@ -17,11 +18,15 @@ import * as Layer from "effect/Layer"
 import type { SqlError } from "effect/sql/SqlError"
 import type { LimiterConfig } from "./config.ts"
 
-/** `arrival` is the epoch microsecond at which the budget is whole again. The primary key serves it. */
+/**
+ * `arrival` is the epoch microsecond at which the budget is whole again; one that no clock but a wrong one could have brought there is none.
+ * The primary key serves it.
+ */
 const take = `
   insert into mahalla.rate_limit as held (tenant_id, key, arrival) values ($1::uuid, $2::text, $3::float8 + $4::float8)
-  on conflict (tenant_id, key) do update set arrival = greatest(held.arrival, $3::float8) + $4::float8
-    where greatest(held.arrival, $3::float8) + $4::float8 - $5::float8 <= $3::float8
+  on conflict (tenant_id, key) do update
+    set arrival = case when held.arrival - $5::float8 - $6::float8 > $3::float8 then $3::float8 else greatest(held.arrival, $3::float8) end + $4::float8
+    where greatest(held.arrival, $3::float8) + $4::float8 - $5::float8 <= $3::float8 or held.arrival - $5::float8 - $6::float8 > $3::float8
   returning arrival`
 
 const look = "select arrival from mahalla.rate_limit where tenant_id = $1::uuid and key = $2::text"
@@ -66,7 +71,7 @@ export const layerLimiter = (config: LimiterConfig = {}): Layer.Layer<Limiter, S
           if (refusal !== undefined) return Effect.fail(refusal)
           const { burst, step } = limitSteps(request)
           const { key, now, tenantId } = request
-          return Effect.flatMap(query(key, take, [tenantId, key, now * 1000, step, burst]), ({ rows }) =>
+          return Effect.flatMap(query(key, take, [tenantId, key, now * 1000, step, burst, clockSlack]), ({ rows }) =>
             rows[0] === undefined
               ? refused(request, burst)
               : Effect.succeed(limitAnswer(request, Number(rows[0]["arrival"]), true))

@@ -4,9 +4,12 @@ import { createPublicKey, verify } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fundBudget, requestReward } from "@mahalla/core"
+import { BlobStore } from "@mahalla/core/plugin"
+import { filesystem } from "@mahalla/filesystem"
+import * as Effect from "effect/Effect"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { type Answer, type Client, makeClient, until } from "./client.ts"
-import { type CityKit, openCityKit, report } from "./cityKit.ts"
+import { type CityKit, openCityKit, report, wrapped } from "./cityKit.ts"
 import { dump, places } from "./dump.ts"
 import { connected, newApp } from "./oauth/kit.ts"
 import { expectProblem } from "./problem.ts"
@@ -14,16 +17,39 @@ import { expectProblem } from "./problem.ts"
 let kit: CityKit
 type Citizen = Client & { readonly id: string }
 
+/** Copies are not stored before this is over. */
+let gate: Promise<void> = Promise.resolve()
+const stored = { begun: [] as Array<string>, gone: [] as Array<string> }
+
 beforeAll(async () => {
-  kit = await openCityKit({ postgresUrl: inject("postgresUrl"), config: { audit: { checkpointEvery: 0.5 } } })
+  kit = await openCityKit({
+    postgresUrl: inject("postgresUrl"),
+    config: { audit: { checkpointEvery: 0.5 } },
+    blobs: wrapped(filesystem({}), BlobStore, (store) => ({
+      ...store,
+      put: (key, ...rest) => {
+        if (!key.includes("/exports/")) return store.put(key, ...rest)
+        stored.begun.push(key)
+        return Effect.andThen(
+          Effect.promise(() => gate),
+          store.put(key, ...rest)
+        )
+      },
+      delete: (key) => Effect.tap(store.delete(key), () => Effect.sync(() => void stored.gone.push(key)))
+    }))
+  })
 })
 afterAll(() => kit?.close())
 
-/** The newest code that was sent to a phone. */
+/** The newest code that was sent to a phone, for deleting its account. */
 const codeFor = async (phone: string) => {
   await kit.sql("update mahalla.sign_in_code set sent_at = sent_at - interval '1 hour'")
   expect(
-    (await kit.samarkand.visitor.with({ "x-forwarded-for": "10.1.2.3" }).post("/v1/auth/code", { phone })).status
+    (
+      await kit.samarkand.visitor
+        .with({ "x-forwarded-for": "10.1.2.3" })
+        .post("/v1/auth/code", { phone, purpose: "delete-account" })
+    ).status
   ).toBe(202)
   const outbox = await kit.samarkand.staff["municipality-admin"].get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
   const text = String(outbox.body.items.findLast((message: { class: string }) => message.class === "code").text)
@@ -115,6 +141,19 @@ describe("a copy of one's data", () => {
     // Nobody else comes at it, by no address.
     refused(await neighbour.get("/v1/me/export/content"), 404, "not-found")
     refused(await kit.samarkand.staff["municipality-admin"].get("/v1/me/export/content"), 404, "not-found")
+  })
+
+  test("throws_a_copy_away_that_was_being_made", async () => {
+    const citizen = await kit.samarkand.citizen("+998904000091")
+    let open = () => {}
+    gate = new Promise((resolve) => (open = resolve))
+    const { id } = (await citizen.post("/v1/me/export")).body
+    await until("the copy is being made", async () => stored.begun.some((key) => key.endsWith(id)))
+    await done((await erase(citizen, "+998904000091")).body.id)
+    open()
+    await until("the copy is gone", async () => stored.gone.some((key) => key.endsWith(id)))
+    const rows = await kit.sql("select state, blob_key from mahalla.person_request where id = $1", [id])
+    expect(rows).toEqual([{ state: "failed", blob_key: null }])
   })
 })
 
@@ -259,6 +298,39 @@ describe("deleting one's account", () => {
     await proved()
   })
 
+  test("is_refused_to_the_last_administrator_of_the_city_even_when_two_go_at_once", async () => {
+    const admin = kit.samarkand.staff["municipality-admin"]
+    const phones = ["+998904000081", "+998904000082", "+998904000083"] as const
+    const people = await Promise.all(phones.map((phone) => kit.samarkand.citizen(phone)))
+    const give = (person: Citizen) => admin.post(`/v1/principals/${person.id}/grants`, { role: "municipality-admin" })
+    for (const person of people.slice(0, 2)) expect((await give(person)).status).toBe(201)
+    const codes = [await codeFor(phones[0]), await codeFor(phones[1])]
+    const lasting = (until: string | null) =>
+      kit.sql("update mahalla.role_grant set until = $2 where principal_id = $1 and role = 'municipality-admin'", [
+        admin.id,
+        until
+      ])
+    // Who is one for an hour only keeps no city in anybody's hands.
+    await lasting(new Date(Date.now() + 3_600_000).toISOString())
+    const answers = await Promise.all(
+      codes.map((code, at) => people[at]!.call("DELETE", "/v1/me", { headers: { "confirmation-code": code } }))
+    )
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202, 422]))
+    const at = answers.findIndex(({ status }) => status === 422)
+    const [last, phone] = [people[at]!, phones[at]!]
+    refused(answers[at]!, 422, "refused")
+    expect(answers[at]!.body.code).toBe("last-administrator")
+    // Nothing of it has happened.
+    expect((await last.get("/v1/principals?limit=1")).status).toBe(200)
+    expect(await kit.sql("select from mahalla.person_request where principal_id = $1", [last.id])).toEqual([])
+    await done(answers[1 - at]!.body.id)
+
+    const heir = people[2]!
+    expect((await last.post(`/v1/principals/${heir.id}/grants`, { role: "municipality-admin" })).status).toBe(201)
+    expect((await erase(last, phone)).status).toBe(202)
+    await lasting(null)
+  })
+
   test("waits_for_money_on_its_way", async () => {
     const citizen = await kit.samarkand.citizen("+998904000031")
     const { id: caseId } = await report(citizen)
@@ -313,6 +385,10 @@ describe("changing a city's key", () => {
       return body.parts.every((part: { finishedAt: string | null }) => part.finishedAt !== null) && body
     })
     expect(state.parts.map(({ part }: { part: string }) => part)).toEqual([
+      "identity.check",
+      "identity.openid-invitation",
+      "identity.openid-link",
+      "identity.openid-provider",
       "identity.totp",
       "kernel.event-personal",
       "kernel.idempotency-key",
@@ -347,7 +423,7 @@ describe("destroying a city's keys", () => {
     expect(await kit.city.admin.keys.state("bukhara")).toMatchObject({ destroyed: true, keys: [] })
     const me = await citizen.get("/v1/me")
     expect(me.status).toBe(500)
-    expect(me.text).not.toContain("998")
+    expect(me.text).not.toContain("998904")
     const wrapped = await kit.sql("select distinct wrapped from mahalla.tenant_key where tenant_id = $1", [bukhara.id])
     expect(wrapped).toEqual([{ wrapped: "" }])
     // The other city knows nothing of it.

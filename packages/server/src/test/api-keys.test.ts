@@ -154,6 +154,15 @@ describe("a key", () => {
       const answer = await admin.post("/v1/api-keys", { name: "x", scopes })
       expect([JSON.stringify(scopes), answer.status]).toEqual([JSON.stringify(scopes), 400])
     }
+    // Somebody who has the role for a while makes no key of an app that has it for good.
+    const app = await make(["principal.read"], ["municipality-admin"])
+    const guest = await kit.samarkand.staffMember([])
+    const until = new Date(Date.now() + 3 * 86_400_000).toISOString()
+    const given = await admin.post(`/v1/principals/${guest.id}/grants`, { role: "municipality-admin", until })
+    expect(given.status).toBe(201)
+    const asked = { name: "x", scopes: ["principal.read"], principalId: app.principalId }
+    expectProblem("longer than the role", await guest.post("/v1/api-keys", asked), forbidden)
+    expect((await guest.post("/v1/api-keys", { ...asked, days: 2 })).status).toBe(201)
     const person = await kit.samarkand.citizen("+998909000002")
     expectProblem(
       "as a person",

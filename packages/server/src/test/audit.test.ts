@@ -230,7 +230,7 @@ describe("the audit log", () => {
       (line) => JSON.parse(line) as { position: number; hash: string; leaf: { id: string } }
     )
     const [, second] = sizes(kept)
-    const victim = rows[second! - 2]!
+    const victim = rows[second! - 1]!
     const mine = [kit.samarkand.id, victim.leaf.id]
     const before = await kit.sql<{ payload: string }>(
       "select payload::text from mahalla.event where tenant_id = $1 and id = $2",

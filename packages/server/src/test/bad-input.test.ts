@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { upload } from "./client.ts"
 import { type CityKit, picture, report, reportBody } from "./cityKit.ts"
+import { expectProblem } from "./problem.ts"
 import { hold, openRoom, type Room } from "./room.ts"
 
 let kit: CityKit
@@ -155,10 +156,14 @@ describe("bodies", () => {
     const occurredAt = new Date(Date.now() + 4 * 60_000).toISOString()
     const first = await report(citizen, { description, occurredAt })
     expect(first.made.body.data).toEqual({ offence: "red-light", occurredAt, description })
-    // Of two equal names the last one counts, as everywhere in JavaScript; what is checked is what is kept.
+  })
+
+  test("have_each_name_once_in_an_object", async () => {
     const { id } = await upload(citizen, picture(), "twice.jpg")
     const text = JSON.stringify(reportBody([id], { moment: 1 })).replace('"moment":1', '"moment":"x","moment":2')
     const twice = await json(text)
-    expect([twice.status, twice.body.data.moment]).toEqual([201, 2])
+    expectProblem("a name twice", twice, { status: 400, type: "invalid-input" })
+    expect(twice.body.errors).toEqual([{ pointer: "/data/moment", detail: expect.any(String) }])
+    expect((await json(text.replace('"moment":"x",', ""))).body.data.moment).toBe(2)
   })
 })

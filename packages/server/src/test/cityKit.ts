@@ -12,6 +12,7 @@ import {
   fundBudget,
   identity,
   issueLink,
+  type Module,
   notifications,
   oauth,
   type Offence,
@@ -28,12 +29,19 @@ import {
   definePlugin,
   Detector,
   Encoder,
+  IdentityCheck,
   Limiter,
   Payments,
   type Plugin,
   Queue
 } from "@mahalla/core/plugin"
-import { freshDatabase, memoryEncoder, memoryPayments, pretendedMedium } from "@mahalla/core/testing"
+import {
+  freshDatabase,
+  memoryEncoder,
+  memoryIdentityCheck,
+  memoryPayments,
+  pretendedMedium
+} from "@mahalla/core/testing"
 import { filesystem } from "@mahalla/filesystem"
 import { outboxMessenger } from "@mahalla/outbox-messenger"
 import { postgres } from "@mahalla/postgres"
@@ -47,6 +55,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { serve } from "../serve.ts"
 import { type Client, makeClient, newKey, upload } from "./client.ts"
+import { confidencesBroken, watchLogs } from "./watch.ts"
 
 export const slugs = ["samarkand", "bukhara"] as const
 export type Slug = (typeof slugs)[number]
@@ -108,6 +117,15 @@ const lightPayments = (): Plugin =>
     layer: () => memoryPayments()
   })({})
 
+const lightRegister = (): Plugin =>
+  definePlugin({
+    id: "light-register",
+    apiVersion,
+    config: Schema.Struct({}),
+    provides: [IdentityCheck],
+    layer: () => memoryIdentityCheck
+  })({})
+
 /** A plugin with one of its ports behind something of the test's. */
 export const wrapped = <Id, Service>(
   plugin: Plugin,
@@ -127,11 +145,14 @@ export interface CityKitOptions {
   readonly encoder?: Plugin
   readonly detector?: Plugin
   readonly payments?: Plugin
+  readonly register?: Plugin
   readonly blobs?: Plugin
   /** Changes the queue's plugin. */
   readonly queue?: (plugin: Plugin) => Plugin
   /** Changes the limiter's plugin. */
   readonly limiter?: (plugin: Plugin) => Plugin
+  /** More modules. */
+  readonly modules?: ReadonlyArray<Module>
   readonly config?: Partial<CityConfig>
 }
 
@@ -226,7 +247,8 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       outboxMessenger({}),
       options.encoder ?? lightEncoder(),
       options.detector ?? lightDetector(),
-      options.payments ?? lightPayments()
+      options.payments ?? lightPayments(),
+      options.register ?? lightRegister()
     ],
     modules: [
       security(),
@@ -235,14 +257,17 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       ...(options.config?.mode === "production" ? [] : [oauth()]),
       payouts(),
       reports(),
-      notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] })
+      notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] }),
+      ...(options.modules ?? [])
     ],
     trustedProxies: ["127.0.0.1"],
-    logFormat: "silent",
+    logFormat: "json",
+    logLevel: "Debug",
     // Soon enough that a test can wait until all is signed.
     audit: { checkpointEvery: 1 },
     ...options.config
   })
+  if (options.config?.logFormat === undefined) watchLogs()
   const city = createCity(configFor(home))
   await city.start()
   const serving = await serve(city, { port: 0, host: "127.0.0.1" })
@@ -278,6 +303,9 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       await client.end()
       await Effect.runPromise(Scope.close(scope, Exit.void))
       await rm(home, { recursive: true, force: true })
+      const broken = confidencesBroken()
+      if (broken.length > 0)
+        throw new Error(`Confidences stand in logs or refusals:\n${broken.slice(0, 20).join("\n")}`)
     }
   }
 }

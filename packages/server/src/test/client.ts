@@ -1,6 +1,7 @@
 /** A small client for tests: says everything about an answer and throws for none. Each has an address of its own for rate limits. */
 import { randomInt, randomUUID } from "node:crypto"
 import { request as httpRequest } from "node:http"
+import { watchCall } from "./watch.ts"
 
 export interface Answer {
   readonly status: number
@@ -56,6 +57,10 @@ export const makeClient = (base: string, given: Readonly<Record<string, string>>
       ...(payload === undefined ? {} : { body: payload })
     })
       .then(answerOf)
+      .then((answer) => {
+        watchCall(`${method} ${path.split("?")[0]}`, body, answer)
+        return answer
+      })
       .catch((cause: unknown) => {
         throw new Error(`No answer to ${method} ${path}: ${String(cause)}`, { cause })
       })

@@ -30,6 +30,22 @@ const raw = (text: string): Promise<string> =>
     socket.setTimeout(10_000, () => socket.destroy(new Error(`The connection stays open after: ${answer}`)))
   })
 
+describe("pages of an allowed origin", () => {
+  test("may_send_every_header_that_some_address_takes", async () => {
+    const { visitor } = kit.samarkand
+    const preflight = await visitor.call("OPTIONS", "/v1/me", {
+      headers: { origin: "https://app.example", "access-control-request-method": "DELETE" }
+    })
+    const allowed = preflight.headers.get("access-control-allow-headers")!.split(", ")
+    const { body } = await visitor.get("/openapi.json")
+    const named = Object.values(body.paths as Record<string, Record<string, { parameters?: ReadonlyArray<object> }>>)
+      .flatMap((item) => Object.values(item).flatMap(({ parameters = [] }) => parameters))
+      .flatMap((one) => ("in" in one && "name" in one && one.in === "header" ? [String(one.name).toLowerCase()] : []))
+    expect(named).toContain("confirmation-code")
+    expect(allowed).toEqual(expect.arrayContaining([...named, "authorization", "dpop"]))
+  })
+})
+
 describe("security headers", () => {
   test("stand_on_every_answer_good_or_bad", async () => {
     const citizen = await kit.samarkand.citizen("+998901450001")

@@ -155,7 +155,8 @@ describe("another city's people", () => {
         "/v1/payouts",
         "/v1/accounts",
         "/v1/offences",
-        "/v1/territories"
+        "/v1/territories",
+        "/v1/openid-providers"
       ]
       const answers = await Promise.all(paths.map((path) => own.get(path)))
       return answers
@@ -176,7 +177,8 @@ describe("another city's people", () => {
       "log_checkpoint",
       "offence",
       "payout",
-      "account"
+      "account",
+      "openid_provider"
     ]
     const whole = await look()
     const unseen: Array<string> = []
@@ -220,6 +222,9 @@ describe("another city's people", () => {
       "/v1/territories",
       "/v1/roles",
       "/v1/permissions",
+      "/v1/openid-providers",
+      "/v1/auth/openid",
+      "/v1/me/openid",
       "/v1/delegations",
       `/v1/delegations?receiver=${theirs.citizen.id}`,
       "/v1/city"

@@ -47,6 +47,22 @@ describe("limited routes", () => {
     expect(refused.headers.get("ratelimit")).toBe(`"link-ip";r=0;t=${wait}`)
   })
 
+  test("case_18_leave_the_owners_device_its_own_share_of_codes", async () => {
+    const { staff, visitor } = kit.samarkand
+    const phone = "+998901230018"
+    const ask = (device?: string) =>
+      visitor.post("/v1/auth/code", { phone, ...(device === undefined ? {} : { device }) })
+    expect((await ask()).status).toBe(202)
+    const { body } = await staff["municipality-admin"].get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
+    const code = /\b\d{6}\b/.exec(body.items.at(-1).text)![0]
+    const { device } = (await visitor.post("/v1/auth/session", { phone, code })).body
+    // A stranger uses up what is sent to the number; the day's share is no more than two such hours.
+    const answers = await Promise.all(Array.from({ length: 12 }, () => ask()))
+    expect(answers.some(({ body: { detail } }) => /Too many codes were sent to this number/.test(detail))).toBe(true)
+    expect((await ask(device)).status).toBe(202)
+    expect((await ask(`mdv_${"A".repeat(43)}`)).status).toBe(429)
+  })
+
   test("tell_it_to_browsers_of_allowed_origins", async () => {
     const answer = await kit.samarkand.visitor.get("/v1/case-types", { origin: "https://app.example" })
     const exposed = answer.headers.get("access-control-expose-headers")?.split(", ")

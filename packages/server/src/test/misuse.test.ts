@@ -232,4 +232,30 @@ describe("misuse", () => {
       for (const sent of hanging) sent.destroy()
     }
   })
+
+  test("bodies that never end are not waited for, at the doors of apps neither", { timeout: 60_000 }, async () => {
+    const { samarkand: city } = kit
+    const { port } = new URL(kit.url)
+    const hang = (path: string, type: string) =>
+      new Promise<number>((resolve) => {
+        const headers = { "content-type": type, "content-length": "1000" }
+        const sent = httpRequest({ port, method: "POST", path: `/t/${city.slug}${path}`, headers })
+        sent.on("error", () => resolve(0)).on("response", (answer) => resolve(answer.statusCode ?? 0))
+        sent.write("{")
+      })
+    const json = hang("/v1/auth/code", "application/json")
+    const form = "application/x-www-form-urlencoded"
+    const hanging = Array.from({ length: places }, () => hang("/oauth/token", form))
+    const discovery = () => city.visitor.get("/oauth/.well-known/openid-configuration")
+    // One more for each that came while somebody looked.
+    await until("all places at the doors of apps taken", async () => {
+      if ((await discovery()).status === 503) return true
+      hanging.push(hang("/oauth/token", form))
+      return false
+    })
+    // The router's connection may be gone before its answer is read.
+    expect([0, 408]).toContain(await json)
+    expect((await Promise.all(hanging)).filter((status) => status !== 408 && status !== 503)).toEqual([])
+    expect((await discovery()).status).toBe(200)
+  })
 })

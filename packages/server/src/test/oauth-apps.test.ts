@@ -164,6 +164,17 @@ describe("an app's secret", () => {
       [await credentials(app), await credentials(app, rotated.body.clientSecret)].map(({ status }) => status)
     ).toEqual([401, 200])
   })
+
+  test("is_given_to_nobody_else_who_may_not_do_what_the_app_may", async () => {
+    const { id } = await serverApp()
+    const role = { id: "app-keeper", title: "Keeper of apps", permissions: ["app.read", "app.write"] }
+    expect((await admin().post("/v1/roles", role)).status).toBe(201)
+    const keeper = await kit.samarkand.staffMember([role.id])
+    expect((await keeper.get(`/v1/apps/${id}`)).status).toBe(200)
+    expect((await keeper.post(`/v1/apps/${id}/secrets`, undefined)).status).toBe(403)
+    expect((await admin().post(`/v1/apps/${id}/secrets`, undefined)).status).toBe(201)
+    expect((await developer.call("DELETE", `/v1/apps/${id}`)).status).toBe(204)
+  })
 })
 
 describe("staff and developer", () => {

@@ -136,8 +136,11 @@ test("oidcc-scope-all", async () => {
   expect(tokens.scope).toBe("openid profile")
 })
 
-test("oidcc-ensure-other-scope-order-succeeds", async () => {
-  const { tokens } = await run({ scope: "profile openid" })
+test("oidcc-alternate-happy-flow", async () => {
+  const request = await requestOf(app, { ...identity, scope: "profile openid" })
+  const reordered = new URL(request.url)
+  reordered.search = new URLSearchParams([...request.url.searchParams].reverse()).toString()
+  const tokens = await redeem(app, await consent(kit, kit.samarkand, reordered), request)
   expect(tokens.scope?.split(" ").sort()).toEqual(["openid", "profile"])
 })
 
@@ -250,10 +253,13 @@ test("oidcc-ensure-post-request-succeeds", async () => {
 })
 
 test("oidcc-server-client-secret-post", async () => {
-  expect(app.server.token_endpoint_auth_methods_supported).not.toContain("client_secret_post")
-  const request = await requestOf(app, identity)
-  const answer = await consent(kit, kit.samarkand, request.url)
-  await expect(redeem({ ...app, auth: oauth.ClientSecretPost(app.secret!) }, answer, request)).rejects.toMatchObject({
+  const byPost: App = { ...app, auth: oauth.ClientSecretPost(app.secret!) }
+  const once = async (as: App) => {
+    const request = await requestOf(app, identity)
+    return redeem(as, await consent(kit, kit.samarkand, request.url), request)
+  }
+  expect((await once(byPost)).id_token).toBeTypeOf("string")
+  await expect(once({ ...app, auth: oauth.ClientSecretPost("wrong") })).rejects.toMatchObject({
     error: "invalid_client"
   })
 })
@@ -262,6 +268,12 @@ test("oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupport
   const request = new jose.UnsecuredJWT({ client_id: app.id, response_type: "code", redirect_uri: callback }).encode()
   const page = new URL((await ask({ request })).url)
   expect(page.searchParams.get("error")).toBe("request_not_supported")
+})
+
+test("oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported", async () => {
+  expect(app.server.request_uri_parameter_supported).toBe(false)
+  const page = new URL((await ask({ request_uri: "https://app.example/request.jwt" })).url)
+  expect(page.searchParams.get("error")).toBe("request_uri_not_supported")
 })
 
 test("oidcc-claims-essential", async () => {

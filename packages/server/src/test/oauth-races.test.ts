@@ -40,21 +40,65 @@ const outcomes = (calls: ReadonlyArray<{ status: number; body: { error?: string 
   ]
 })
 
+/** Grants that were ended because something of theirs was used twice. */
+const endedGrants = async () => {
+  const [row] = await kit.sql<{ amount: number }>(
+    "select count(*)::int as amount from mahalla.oauth_grant where revoked_by = 'reuse'"
+  )
+  return row!.amount
+}
+
 describe("ten at once", () => {
-  test("redeem_one_code_once", async () => {
+  /** At most one is answered with tokens, and those are worth nothing: whoever was faster may be the thief. */
+  const ended = async (calls: ReadonlyArray<Awaited<ReturnType<typeof tokenCall>>>) => {
+    const { good, others } = outcomes(calls)
+    expect([good <= 1, others]).toEqual([true, ["400 invalid_grant"]])
+    const won = calls.find(({ status }) => status === 200)
+    if (won === undefined) return
+    expect(await grantOf(won.body.access_token)).toBe("reuse")
+    expect(await usable(won.body.access_token)).toBe(false)
+    const next = await tokenCall(app, { grant_type: "refresh_token", refresh_token: won.body.refresh_token })
+    expect([next.status, next.body.error]).toEqual([400, "invalid_grant"])
+  }
+
+  test("redeem_one_code_once_and_it_is_worth_nothing", async () => {
     for (let round = 0; round < 5; round++) {
+      const before = await endedGrants()
       const body = await freshCode()
-      const calls = await Promise.all(Array.from({ length: 10 }, () => tokenCall(app, body)))
-      expect(outcomes(calls)).toEqual({ good: 1, others: ["400 invalid_grant"] })
+      await ended(await Promise.all(Array.from({ length: 10 }, () => tokenCall(app, body))))
+      expect(await endedGrants()).toBe(before + 1)
     }
   })
 
-  test("renew_one_refresh_token_once", async () => {
+  test("renew_one_refresh_token_once_and_the_family_ends", async () => {
     for (let round = 0; round < 5; round++) {
+      const before = await endedGrants()
       const { tokens } = await connected(kit, kit.samarkand, app)
-      const body = { grant_type: "refresh_token", refresh_token: tokens.refresh_token! }
-      const calls = await Promise.all(Array.from({ length: 10 }, () => tokenCall(app, body)))
-      expect(outcomes(calls)).toEqual({ good: 1, others: ["400 invalid_grant"] })
+      const body = { grant_type: "refresh_token", refresh_token: tokens.refresh_token!, resource: app.resource }
+      await ended(await Promise.all(Array.from({ length: 10 }, () => tokenCall(app, body))))
+      expect(await endedGrants()).toBe(before + 1)
+      expect(await usable(tokens.access_token)).toBe(false)
+    }
+  })
+
+  test("are_two_tabs_of_one_honest_app_that_must_take_turns", async () => {
+    for (let round = 0; round < 2; round++) {
+      const { tokens } = await connected(kit, kit.samarkand, app)
+      const body = { grant_type: "refresh_token", refresh_token: tokens.refresh_token!, resource: app.resource }
+      await ended(await Promise.all([tokenCall(app, body), tokenCall(app, body)]))
+      expect(await grantOf(tokens.access_token)).toBe("reuse")
+    }
+    // One after the other, with the token that the first was given, nothing ends.
+    const { tokens } = await connected(kit, kit.samarkand, app)
+    let token = tokens.refresh_token!
+    for (let tab = 0; tab < 3; tab++) {
+      const renewed = await tokenCall(app, {
+        grant_type: "refresh_token",
+        refresh_token: token,
+        resource: app.resource
+      })
+      expect(await usable(renewed.body.access_token)).toBe(true)
+      token = renewed.body.refresh_token
     }
   })
 })

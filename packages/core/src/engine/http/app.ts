@@ -7,7 +7,6 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import { CaseTypes } from "../../kernel/cases/registry.ts"
 import { Authentication } from "../../kernel/http/Authentication.ts"
 import { answerProblems, Door, RequestFacts } from "../../kernel/http/Door.ts"
@@ -29,6 +28,7 @@ import { docsPage } from "./docsPage.ts"
 import { healthRoutes } from "./health.ts"
 import { KeysApi } from "./keysApi.ts"
 import { keysHandlers } from "./keysHandlers.ts"
+import { metricsRoute } from "./metrics.ts"
 import { makeDocument } from "./openapi.ts"
 import { OpsApi } from "./opsApi.ts"
 import { cityHandlers, operationsHandlers, peopleHandlers } from "./opsHandlers.ts"
@@ -37,8 +37,8 @@ import { RetentionApi, retentionHandlers } from "./retentionApi.ts"
 import { page } from "./securityHeaders.ts"
 import { signInPage } from "./signInPage.ts"
 import { PlatformApi } from "./platformApi.ts"
-import { platformHandlers, platformSessionHandlers } from "./platformHandlers.ts"
-import { PlatformDoor, PlatformThreshold } from "../../kernel/http/PlatformDoor.ts"
+import { platformFactorsHandlers, platformHandlers, platformSessionHandlers } from "./platformHandlers.ts"
+import { PlatformDoor, PlatformFactorDoor, PlatformThreshold } from "../../kernel/http/PlatformDoor.ts"
 import { RolesApi } from "./rolesApi.ts"
 import { delegationsHandlers, rolesHandlers } from "./rolesHandlers.ts"
 import { eventFeed } from "./sse.ts"
@@ -100,8 +100,8 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     ),
     HttpApiBuilder.layer(RolesApi).pipe(Layer.provide([rolesHandlers, delegationsHandlers]), Layer.provide(door)),
     HttpApiBuilder.layer(PlatformApi).pipe(
-      Layer.provide([platformSessionHandlers, platformHandlers]),
-      Layer.provide([PlatformDoor.layer, PlatformThreshold.layer])
+      Layer.provide([platformSessionHandlers, platformFactorsHandlers, platformHandlers]),
+      Layer.provide([PlatformDoor.layer, PlatformFactorDoor.layer, PlatformThreshold.layer])
     ),
     HttpApiBuilder.layer(AuditApi).pipe(Layer.provide(auditHandlers), Layer.provide(door)),
     HttpApiBuilder.layer(KeysApi).pipe(Layer.provide(keysHandlers), Layer.provide(door)),
@@ -111,7 +111,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     // The wildcard takes the bare address too.
     ...tusMethods.map((method) => HttpRouter.add(method, "/v1/uploads/*", uploads)),
     healthRoutes(runtime),
-    PrometheusMetrics.layerHttp({ path: "/metrics" }),
+    metricsRoute(config),
     HttpRouter.add("GET", "/openapi.json", HttpServerResponse.text(text, { contentType: "application/json" })),
     HttpRouter.add("GET", "/docs", page(docsPage(document))),
     HttpRouter.add("GET", "/sign-in", page(signInPage)),

@@ -1,4 +1,4 @@
-/** JSON bodies before anybody parses them: bytes that are not UTF-8, nests too deep, characters the database cannot keep. */
+/** JSON bodies before anybody reads them: bytes that are not UTF-8, nests too deep, characters the database cannot keep, names given twice. */
 import { isUtf8 } from "node:buffer"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -7,10 +7,11 @@ import { type ProblemAnswer, problem } from "../../kernel/http/problems.ts"
 /** Levels of arrays and objects a body may have. */
 export const maxDepth = 32
 
-/** The deepest nest of brackets outside of strings. */
-const depthOf = (text: string): number => {
+/** The deepest nest of brackets outside of strings, and how many names there are. */
+const shapeOf = (text: string): { readonly deepest: number; readonly names: number } => {
   let depth = 0
   let deepest = 0
+  let names = 0
   let inString = false
   for (let place = 0; place < text.length; place++) {
     const code = text.charCodeAt(place)
@@ -20,8 +21,54 @@ const depthOf = (text: string): number => {
     } else if (code === 34) inString = true
     else if (code === 123 || code === 91) deepest = Math.max(deepest, ++depth)
     else if (code === 125 || code === 93) depth--
+    else if (code === 58) names++
   }
-  return deepest
+  return { deepest, names }
+}
+
+/** How many names a parsed value has: of two that are the same in one object the parser has kept the last. */
+const namesIn = (value: object): number => {
+  let names = 0
+  if (Array.isArray(value)) {
+    for (const part of value as ReadonlyArray<unknown>)
+      if (typeof part === "object" && part !== null) names += namesIn(part)
+    return names
+  }
+  // What the parser makes inherits nothing that could be counted.
+  for (const name in value) {
+    names++
+    const part = (value as Readonly<Record<string, unknown>>)[name]
+    if (typeof part === "object" && part !== null) names += namesIn(part)
+  }
+  return names
+}
+
+/** One step into what surrounds it: the name or the index, and the names that were there before. */
+interface Level {
+  step: string | number
+  readonly seen: Set<string> | undefined
+}
+
+/** JSON Pointer (RFC 6901) of the first name that its object has twice; for text that the parser has taken. */
+const firstDuplicate = (text: string): string | undefined => {
+  const levels: Array<Level> = []
+  // A string, or a sign that gives structure; numbers and words say nothing here.
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\],]/g)) {
+    const level = levels.at(-1)
+    if (token === "{") levels.push({ step: "", seen: new Set() })
+    else if (token === "[") levels.push({ step: 0, seen: undefined })
+    else if (token === "}" || token === "]") levels.pop()
+    else if (token === ",") {
+      if (typeof level?.step === "number") level.step++
+    } else if (token.endsWith(":") && level?.seen !== undefined) {
+      const name = String(JSON.parse(token.slice(0, -1)))
+      level.step = name
+      if (level.seen.has(name))
+        return levels.map(({ step }) => `/${String(step).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
+      level.seen.add(name)
+    }
+  }
+  return undefined
 }
 
 const bodyProblem = (detail: string) => problem(400, "invalid-body", detail)
@@ -39,7 +86,8 @@ const decoder = new TextDecoder()
 export const checkJson = (bytes: Uint8Array): ProblemAnswer | { readonly text: string; readonly value: unknown } => {
   if (!isUtf8(bytes)) return bodyProblem("The body is not UTF-8.")
   const text = decoder.decode(bytes)
-  if (depthOf(text) > maxDepth) return bodyProblem(`The body is nested deeper than ${maxDepth} levels.`)
+  const { deepest, names } = shapeOf(text)
+  if (deepest > maxDepth) return bodyProblem(`The body is nested deeper than ${maxDepth} levels.`)
   if (text.includes("\\u0000") && /(?<!\\)(?:\\\\)*\\u0000/.test(text))
     return bodyProblem("The body contains the character U+0000, which cannot be stored.")
   try {
@@ -47,6 +95,11 @@ export const checkJson = (bytes: Uint8Array): ProblemAnswer | { readonly text: s
     // Half a character, as "\ud800", is JSON and yet no text that anybody could store or show.
     if (/\\u[dD][89a-fA-F]/.test(text) && !isWellFormed(value))
       return bodyProblem("The body contains half of a surrogate pair, which is no character.")
+    // RFC 8259, section 4: what two readers make of it differs, and what one has checked the other may not have seen.
+    if (names > 0 && namesIn(value as object) !== names)
+      return problem(400, "invalid-input", "A name stands twice in one object.", {
+        errors: [{ pointer: firstDuplicate(text) ?? "", detail: "This name stands here twice. Send it once." }]
+      })
     return { text, value }
   } catch (error) {
     return bodyProblem(`The body is not JSON: ${(error as Error).message}.`)
@@ -58,8 +111,9 @@ const isJson = (contentType: string | undefined) =>
 
 /** Seconds in which a body must have arrived: who sends it slower keeps a place that others need. */
 const bodySeconds = 30
+export const bodyMillis = bodySeconds * 1_000
 
-const late = problem(
+export const late = problem(
   408,
   "body-too-slow",
   `The body did not arrive within ${bodySeconds} seconds. Send it again in one go.`,
@@ -81,7 +135,7 @@ export const checkedBody = (request: HttpServerRequest): Effect.Effect<HttpServe
         json: { value: Effect.succeed(checked.value) }
       }) as HttpServerRequest
     }),
-    Effect.timeoutOrElse({ duration: bodySeconds * 1_000, orElse: () => Effect.succeed(late) }),
+    Effect.timeoutOrElse({ duration: bodyMillis, orElse: () => Effect.succeed(late) }),
     Effect.catchCause(() =>
       Effect.succeed(problem(413, "too-large", "The body is larger than this address takes, or it broke off."))
     )

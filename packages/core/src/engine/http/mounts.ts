@@ -7,8 +7,9 @@ import { type ProblemAnswer, problem } from "../../kernel/http/problems.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 import { type CityConfig, cityError } from "../config.ts"
-import { makeProxyTrust } from "../ip.ts"
+import { makeProxyTrust, makeTrusted } from "../ip.ts"
 import type { CityRuntime } from "../runtime.ts"
+import { bodyMillis, late } from "./body.ts"
 
 export interface Mounts {
   /** Whether a path without the city's sub-path is one of theirs. */
@@ -25,9 +26,9 @@ const splitTenant = (url: string) => {
 
 const goodId = /^[A-Za-z0-9._-]{8,64}$/
 
-const refuse = (response: ServerResponse, requestId: string, { body, status }: ProblemAnswer) => {
+const refuse = (response: ServerResponse, requestId: string, { body, headers, status }: ProblemAnswer) => {
   response
-    .writeHead(status, { "content-type": "application/problem+json", "retry-after": "1" })
+    .writeHead(status, { "content-type": "application/problem+json", "retry-after": "1", ...headers })
     .end(JSON.stringify({ ...body, requestId }))
 }
 
@@ -42,6 +43,7 @@ export const openMounts = Effect.fnUntraced(function* (config: CityConfig, runti
       )
   )
   const trust = makeProxyTrust(config.trustedProxies ?? [])
+  const isTrusted = makeTrusted(config.trustedProxies ?? [])
   const maximum = config.maxInFlight ?? 512
   let inFlight = 0
   const of = (path: string) => found.find((mount) => mount.takes(path))
@@ -60,17 +62,22 @@ export const openMounts = Effect.fnUntraced(function* (config: CityConfig, runti
     const peer = request.socket.remoteAddress ?? ""
     const forwarded = request.headers["x-forwarded-for"]
     const proto = request.headers["x-forwarded-proto"]
-    // A marker in the place of the client: whoever is passed over for it is trusted.
-    const trusted = trust(peer, "192.0.2.1") === "192.0.2.1"
     const facts: MountFacts = {
       id,
       ip: trust(peer, Array.isArray(forwarded) ? forwarded.join(",") : forwarded),
       host: (request.headers.host ?? "").split(":")[0]!.toLowerCase(),
       slug,
       url: rest,
-      secure: (request.socket as TLSSocket).encrypted === true || (trusted && proto === "https")
+      secure: (request.socket as TLSSocket).encrypted === true || (proto === "https" && isTrusted(peer))
     }
     inFlight++
+    // A library reads the body for as long as somebody sends it.
+    const patience = setTimeout(() => {
+      if (request.complete) return
+      if (!response.headersSent) refuse(response, id, late)
+      response.once("finish", () => request.destroy())
+    }, bodyMillis)
+    response.once("close", () => clearTimeout(patience))
     void (mount.handle as (...all: ReadonlyArray<Erased>) => Promise<void>)(request, response, facts)
       .catch((cause: unknown) => {
         Effect.runFork(Effect.provideContext(Effect.logError(`Request ${id} failed`, cause), runtime.context))

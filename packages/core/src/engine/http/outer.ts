@@ -263,7 +263,7 @@ const corsHeaders = (origin: string | undefined, allowed: ReadonlyArray<string>)
         vary: "origin",
         "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS",
         "access-control-allow-headers":
-          "authorization, content-type, idempotency-key, if-match, last-event-id, tus-resumable, upload-length, upload-offset, upload-metadata, x-request-id",
+          "authorization, confirmation-code, content-type, dpop, idempotency-key, if-match, last-event-id, tus-resumable, upload-length, upload-offset, upload-metadata, x-request-id",
         "access-control-expose-headers":
           "etag, location, retry-after, ratelimit, ratelimit-policy, tus-resumable, upload-offset, upload-length, upload-expires, x-request-id",
         "access-control-max-age": "600"

@@ -4,7 +4,7 @@ import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import { cityApi } from "../../kernel/http/cityApi.ts"
-import { PlatformDoor, PlatformThreshold } from "../../kernel/http/PlatformDoor.ts"
+import { PlatformDoor, PlatformFactorDoor, PlatformThreshold } from "../../kernel/http/PlatformDoor.ts"
 import { Id } from "../../kernel/ids.ts"
 import { NewTenant } from "../../kernel/tenancy/tenants.ts"
 import { GivenMoment, Json, page, PageQuery, Timestamp } from "./schemas.ts"
@@ -57,6 +57,17 @@ const LogEntry = Schema.Struct({
 const Reason = Schema.String.check(Schema.isMinLength(10), Schema.isMaxLength(1000)).annotate({
   description: "Why, in a sentence; the city reads it too"
 })
+/** Of an authenticator app. */
+const Code = Schema.String.check(Schema.isPattern(/^\d{6}$/))
+const AdminParam = Schema.Struct({ admin: Id })
+const Admin = Schema.Struct({
+  id: Id,
+  name: Schema.String,
+  status: Schema.Literals(["active", "blocked"]),
+  /** Whether they have set one up. */
+  secondFactor: Schema.Boolean,
+  createdAt: Timestamp
+}).annotate({ identifier: "PlatformAdmin" })
 const Slug = Schema.Struct({ slug: Schema.String.check(Schema.isMaxLength(63)) })
 const AccessParam = Schema.Struct({ ...Slug.fields, access: Id })
 
@@ -69,11 +80,35 @@ export const PlatformApi = cityApi("platform")
           success: Schema.Struct({
             accessToken: Schema.String,
             tokenType: Schema.Literal("Bearer"),
-            expiresIn: Schema.Int
+            expiresIn: Schema.Int,
+            /** What the token needs before it opens anything: `verify`: show the one you have; `enrol`: set one up. */
+            secondFactor: Schema.Literals(["none", "verify", "enrol"])
           })
         })
       )
       .middleware(PlatformThreshold)
+  )
+  .add(
+    HttpApiGroup.make("platformFactors")
+      .add(
+        HttpApiEndpoint.post("showPlatformFactor", "/second-factor", {
+          payload: Schema.Struct({ code: Code }),
+          success: Schema.Struct({ secondFactor: Schema.Literal("passed") })
+        }),
+        HttpApiEndpoint.post("beginPlatformTotp", "/factors/totp", {
+          success: Schema.Struct({
+            /** Base 32, for typing. */
+            secret: Schema.String,
+            /** `otpauth:` address for a QR code. */
+            uri: Schema.String
+          })
+        }),
+        HttpApiEndpoint.post("confirmPlatformTotp", "/factors/totp/confirm", {
+          payload: Schema.Struct({ code: Code }),
+          success: Schema.Struct({ secondFactor: Schema.Literal("passed") })
+        })
+      )
+      .middleware(PlatformFactorDoor)
   )
   .add(
     HttpApiGroup.make("platform")
@@ -104,6 +139,17 @@ export const PlatformApi = cityApi("platform")
         }),
         HttpApiEndpoint.delete("closeAccess", "/tenants/:slug/access/:access", {
           params: AccessParam,
+          success: HttpApiSchema.NoContent
+        }),
+        HttpApiEndpoint.get("platformAdmins", "/admins", { success: Schema.Struct({ items: Schema.Array(Admin) }) }),
+        HttpApiEndpoint.post("blockAdmin", "/admins/:admin/block", {
+          params: AdminParam,
+          payload: Schema.Struct({ reason: Reason }),
+          success: Admin
+        }),
+        HttpApiEndpoint.post("signOutAdmin", "/admins/:admin/sign-out", {
+          params: AdminParam,
+          payload: Schema.Struct({ reason: Reason }),
           success: HttpApiSchema.NoContent
         }),
         HttpApiEndpoint.get("figures", "/figures", { success: Schema.Struct({ items: Schema.Array(Figures) }) }),

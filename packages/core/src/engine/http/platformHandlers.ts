@@ -2,8 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { AccessTokens } from "../../kernel/http/tokens.ts"
-import { inPlatform } from "../../kernel/http/PlatformDoor.ts"
-import { usePlatformLink } from "../../kernel/platform/admins.ts"
+import { answering } from "../../kernel/http/Door.ts"
+import { inPlatform, PlatformSession } from "../../kernel/http/PlatformDoor.ts"
+import { blockAdmin, listPlatformAdmins, type PlatformAdmin, signOutAdmin } from "../../kernel/platform/admins.ts"
 import {
   closeAccess,
   foundCity,
@@ -14,11 +15,25 @@ import {
   setSuspended
 } from "../../kernel/platform/cities.ts"
 import { readPlatformLog } from "../../kernel/platform/operations.ts"
+import { beginPlatformTotp, showPlatformTotp, usePlatformLink } from "../../kernel/platform/sessions.ts"
 import { PlatformApi } from "./platformApi.ts"
 
 export const platformSessionHandlers = HttpApiBuilder.group(PlatformApi, "platformSession", (handlers) =>
   handlers.handle("platformSignIn", ({ payload }) => inPlatform(usePlatformLink(payload.token)))
 )
+
+export const platformFactorsHandlers = HttpApiBuilder.group(PlatformApi, "platformFactors", (handlers) =>
+  handlers
+    .handle("showPlatformFactor", ({ payload }) =>
+      answering(Effect.flatMap(PlatformSession, (session) => showPlatformTotp(session, payload.code, true)))
+    )
+    .handle("beginPlatformTotp", () => inPlatform(Effect.flatMap(PlatformSession, beginPlatformTotp)))
+    .handle("confirmPlatformTotp", ({ payload }) =>
+      answering(Effect.flatMap(PlatformSession, (session) => showPlatformTotp(session, payload.code, false)))
+    )
+)
+
+const adminView = ({ createdAt, ...admin }: PlatformAdmin) => ({ ...admin, createdAt: createdAt.toISOString() })
 
 /** With a token of the city for the member of staff that the access acts as. */
 const withToken = Effect.fnUntraced(function* (access: {
@@ -43,6 +58,13 @@ export const platformHandlers = HttpApiBuilder.group(PlatformApi, "platform", (h
       inPlatform(Effect.flatMap(renewAccess(params.slug, params.access), withToken))
     )
     .handle("closeAccess", ({ params }) => inPlatform(closeAccess(params.slug, params.access)))
+    .handle("platformAdmins", () =>
+      inPlatform(Effect.map(listPlatformAdmins, (admins) => ({ items: admins.map(adminView) })))
+    )
+    .handle("blockAdmin", ({ params, payload }) =>
+      inPlatform(Effect.map(blockAdmin(params.admin, payload.reason), adminView))
+    )
+    .handle("signOutAdmin", ({ params, payload }) => inPlatform(signOutAdmin(params.admin, payload.reason)))
     .handle("figures", () => inPlatform(Effect.map(readFigures, (items) => ({ items }))))
     .handle("platformLog", ({ query }) =>
       inPlatform(

@@ -1,6 +1,6 @@
 /**
- * The page behind a one-time link: exchanges it for a session, leads through the second factor where one is needed, and shows what to do with the
- * token. Nothing is loaded from elsewhere.
+ * The page behind a one-time link, and the one that outside OpenID providers are offered on: gets a session, leads through the second factor where
+ * one is needed, and shows what to do with the token. Nothing is loaded from elsewhere.
  */
 
 const script = `
@@ -8,6 +8,14 @@ const main = document.querySelector("main")
 const [text, form, input, note, area] = ["p", "form", "input", "pre", "textarea"].map((one) => main.querySelector(one))
 const show = (title, said) => { main.querySelector("h1").textContent = title; text.textContent = said }
 const token = location.hash.slice(1)
+const query = new URLSearchParams(location.search)
+const words = {
+  en: ["Sign in", "Choose where you sign in.", "It did not work", "Nothing was changed. Try again, or choose another way."],
+  uz: ["Kirish", "Qayerdan kirishni tanlang.", "Kirib bo'lmadi", "Hech narsa o'zgarmadi. Qaytadan urinib ko'ring yoki boshqa yo'lni tanlang."],
+  ru: ["Вход", "Выберите, через что войти.", "Войти не удалось", "Ничего не изменилось. Попробуйте ещё раз или выберите другой способ."]
+}
+const language = navigator.language.split("-")[0]
+const [enter, choose, sorry, again] = words[language] ?? words.en
 history.replaceState(null, "", location.pathname)
 const base = location.pathname.replace(/\\/sign-in$/, "")
 let session
@@ -51,15 +59,49 @@ const verify = () => {
   show("One more thing", "Type the code of your authenticator app, or a recovery code.")
   ask("/v1/auth/second-factor", () => done())
 }
-if (!token) show("This link is not complete", "Ask for a new one: mahalla admin-link")
-else main.querySelector("#go").addEventListener("click", async (event) => {
-  event.target.hidden = true
-  const { ok, body } = await post("/v1/auth/link", { token })
+const go = main.querySelector("#go")
+const next = ({ ok, body }) => {
   if (!ok) return show(body.title, body.detail)
   session = body
   if (body.secondFactor === "enrol") enrol()
   else if (body.secondFactor === "verify") verify()
   else done()
+}
+const base64 = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+// The verifier stays in this tab: a ticket that somebody else began is worth nothing here.
+const leave = async (provider) => {
+  const verifier = base64(crypto.getRandomValues(new Uint8Array(32)))
+  sessionStorage.setItem("openid", verifier)
+  const challenge = base64(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))))
+  location.assign(base + "/v1/auth/openid/" + provider + "?codeChallenge=" + challenge + "&language=" + language)
+}
+const offer = async (title, said) => {
+  const { items } = await (await fetch(base + "/v1/auth/openid")).json()
+  go.hidden = true
+  if (items.length === 0) return show("This link is not complete", "Ask for a new one: mahalla admin-link")
+  show(title, said)
+  if (words[language]) document.documentElement.lang = language
+  for (const { id, title: names } of items) {
+    const button = document.createElement("button")
+    button.textContent = names[language] ?? names.en ?? Object.values(names)[0]
+    button.dataset.provider = id
+    button.onclick = () => leave(id)
+    go.before(button, " ")
+  }
+}
+const comeBack = async (ticket) => {
+  go.hidden = true
+  const codeVerifier = sessionStorage.getItem("openid")
+  sessionStorage.removeItem("openid")
+  if (codeVerifier === null) return offer(sorry, again)
+  next(await post("/v1/auth/openid/session", { ticket, codeVerifier }))
+}
+if (query.has("ticket")) comeBack(query.get("ticket"))
+else if (query.has("error")) offer(sorry, again)
+else if (!token) offer(enter, choose)
+else go.addEventListener("click", async (event) => {
+  event.target.hidden = true
+  next(await post("/v1/auth/link", { token }))
 })`
 
 /** A preview by a mail or chat program must not use the link up, so it takes a click. */

@@ -101,6 +101,8 @@ export interface CaseTypeDefinition {
   readonly attachments: { readonly min: number; readonly max: number }
   /** False: only the engine or another case creates them. */
   readonly creatable: boolean
+  /** Names of guards, all of which must agree before somebody creates one. They see the case as it would be, and the transition `created`. */
+  readonly guards?: ReadonlyArray<string>
   readonly initial: string
   readonly states: Readonly<Record<string, StateDefinition>>
   readonly transitions: Readonly<Record<string, TransitionDefinition>>
@@ -166,6 +168,8 @@ export const defineCaseType = (options: {
   if (!Number.isInteger(definition.version) || definition.version < 1) fail(id, "the version counts from 1")
   if (states[definition.initial] === undefined)
     fail(id, `the initial state ${definition.initial} is not among the states`)
+  for (const guard of definition.guards ?? [])
+    if (guards[guard] === undefined) fail(id, `creating one names the unknown guard ${guard}`)
   for (const [name, transition] of Object.entries(definition.transitions)) {
     for (const state of [...transition.from, ...transition.to])
       if (states[state] === undefined) fail(id, `transition ${name} names the unknown state ${state}`)

@@ -101,6 +101,27 @@ export const createCase = Effect.fn("createCase")(function* (request: CreateCase
   const territory = place === undefined ? null : yield* territoryAt(place)
   const ownerId = byEngine ? (request.ownerId ?? null) : actor.id
   const initial = definition.states[definition.initial]!
+  const record: CaseRecord = {
+    id,
+    type: definition.id,
+    typeVersion: definition.version,
+    reference,
+    state: definition.initial,
+    phase: initial.phase,
+    data,
+    place: place ?? null,
+    territoryId: territory?.id ?? null,
+    territoryPath: territory?.path ?? [],
+    ownerId,
+    assigneeId: null,
+    claimedBy: null,
+    claimedUntil: null,
+    version: 1,
+    createdAt: at,
+    updatedAt: at
+  }
+  for (const guard of definition.guards ?? [])
+    yield* type.guards[guard]!({ case: record, transition: "created", input: data })
   yield* later.soon(caseWrite, {
     tenant_id: tenantId,
     id,
@@ -123,25 +144,6 @@ export const createCase = Effect.fn("createCase")(function* (request: CreateCase
     yield* sql`
       insert into mahalla.case_link (tenant_id, from_id, kind, to_id, created_by, created_at)
       values (${tenantId}, ${id}, 'parent', ${request.parentId}, ${actor.id}, ${at})`
-  }
-  const record: CaseRecord = {
-    id,
-    type: definition.id,
-    typeVersion: definition.version,
-    reference,
-    state: definition.initial,
-    phase: initial.phase,
-    data,
-    place: place ?? null,
-    territoryId: territory?.id ?? null,
-    territoryPath: territory?.path ?? [],
-    ownerId,
-    assigneeId: null,
-    claimedBy: null,
-    claimedUntil: null,
-    version: 1,
-    createdAt: at,
-    updatedAt: at
   }
   yield* enterState(record, definition, null, definition.initial)
   yield* appendEvent(

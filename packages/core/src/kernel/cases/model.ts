@@ -1,5 +1,6 @@
 /** Cases as the engine holds them, and what can go wrong with them. */
 import * as Data from "effect/Data"
+import { mask } from "../mask.ts"
 
 /** WGS84 degrees. */
 export interface Place {
@@ -45,8 +46,9 @@ export class InvalidInput extends Data.TaggedError("InvalidInput")<{ readonly is
 
 /** There is no such thing, or the actor may not know that there is. */
 export class NotFound extends Data.TaggedError("NotFound")<{ readonly what: string; readonly id: string }> {
+  /** The id as it was asked for, unless it is no id but somebody's phone or token: answers are kept in many places. */
   override get message() {
-    return `There is no ${this.what} ${this.id}, or you may not see it.`
+    return `There is no ${this.what} ${mask(this.id)}, or you may not see it.`
   }
 }
 

@@ -1,14 +1,21 @@
 /** What the platform's own endpoints stand behind: a token of the platform, outside every city. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import { type Database, type PlatformTx, withPlatform } from "../db/Database.ts"
 import type { Keys } from "../keys/Keys.ts"
-import { platformPersonOf } from "../platform/admins.ts"
 import { PlatformActor } from "../platform/operations.ts"
+import { platformPersonOf, platformSessionOf, type SignedIn } from "../platform/sessions.ts"
 import { Unauthorized } from "./Authentication.ts"
 import { answerProblems, RequestFacts } from "./Door.ts"
+
+const bearer = Effect.gen(function* () {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers["authorization"] ?? "")?.[1]
+  return token ?? (yield* new Unauthorized({ message: "This address takes a token of the platform: Bearer <token>." }))
+})
 
 export class PlatformDoor extends HttpApiMiddleware.Service<
   PlatformDoor,
@@ -20,14 +27,35 @@ export class PlatformDoor extends HttpApiMiddleware.Service<
       const services = yield* Effect.context<Database | Keys>()
       return PlatformDoor.of((handle) =>
         Effect.gen(function* () {
-          const request = yield* HttpServerRequest.HttpServerRequest
           const { id } = yield* RequestFacts
           return yield* Effect.gen(function* () {
-            const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(request.headers["authorization"] ?? "")?.[1]
-            if (token === undefined)
-              return yield* new Unauthorized({ message: "This address takes a token of the platform: Bearer <token>." })
-            const person = yield* Effect.provideContext(platformPersonOf(token), services)
+            const person = yield* Effect.provideContext(Effect.flatMap(bearer, platformPersonOf), services)
             return yield* Effect.provideService(handle, PlatformActor, person)
+          }).pipe(answerProblems(id))
+        })
+      )
+    })
+  )
+}
+
+/** Whoever has signed in and perhaps not shown their second factor yet. */
+export class PlatformSession extends Context.Service<PlatformSession, SignedIn>()("@mahalla/kernel/PlatformSession") {}
+
+/** The doors at which a second factor is shown or set up. */
+export class PlatformFactorDoor extends HttpApiMiddleware.Service<
+  PlatformFactorDoor,
+  { provides: PlatformSession; requires: never }
+>()("@mahalla/kernel/PlatformFactorDoor") {
+  static readonly layer = Layer.effect(
+    PlatformFactorDoor,
+    Effect.gen(function* () {
+      const services = yield* Effect.context<Database | Keys>()
+      return PlatformFactorDoor.of((handle) =>
+        Effect.gen(function* () {
+          const { id } = yield* RequestFacts
+          return yield* Effect.gen(function* () {
+            const session = yield* Effect.provideContext(Effect.flatMap(bearer, platformSessionOf), services)
+            return yield* Effect.provideService(handle, PlatformSession, session)
           }).pipe(answerProblems(id))
         })
       )

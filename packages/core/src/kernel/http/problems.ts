@@ -77,6 +77,7 @@ const mappers = new Map<string, Mapper>([
     "Unauthorized",
     (error) => problem(401, "unauthorized", error.message, {}, { "www-authenticate": 'Bearer realm="mahalla"' })
   ],
+  ["PlatformCodeRefused", (error) => problem(401, "sign-in-refused", error.message)],
   ["SecondFactorRequired", (error) => problem(403, "second-factor-required", error.message, { code: error.step })],
   [
     "InvalidInput",

@@ -10,8 +10,14 @@ export type SecondFactorStep = "verify" | "enrol"
 /** The request needs a session in which a second factor was shown. */
 export class SecondFactorRequired extends Data.TaggedError("SecondFactorRequired")<{
   readonly step: SecondFactorStep
+  /** Whose doors; the city's when absent. */
+  readonly of?: "platform"
 }> {
   override get message() {
+    if (this.of === "platform")
+      return this.step === "verify"
+        ? "Show your second factor first: POST /v1/platform/second-factor."
+        : "Super-admins need a second factor. Set one up first: POST /v1/platform/factors/totp."
     return this.step === "verify"
       ? "Show your second factor first: POST /v1/auth/second-factor."
       : "Your role needs a second factor. Set one up first: POST /v1/me/factors/totp or a passkey at POST /v1/me/passkeys/options."

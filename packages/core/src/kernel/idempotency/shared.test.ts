@@ -126,9 +126,13 @@ layer(kernel, { excludeTestServices: true })("shared transactions", (it) => {
       const told = yield* Ref.make<ReadonlyArray<number>>([])
       const tell = (n: number) =>
         Effect.tap(happen(n), () =>
-          afterCommit(
-            Effect.flatMap(Effect.orDie(seen(tenantId)), ({ jobs }) =>
-              Ref.update(told, (before) => [...before, jobs.includes(n) ? n : -1])
+          // What one of them does wrong is its own.
+          Effect.andThen(
+            afterCommit(n === 2 ? Effect.die("a fault of two's") : Effect.void),
+            afterCommit(
+              Effect.flatMap(Effect.orDie(seen(tenantId)), ({ jobs }) =>
+                Ref.update(told, (before) => [...before, jobs.includes(n) ? n : -1])
+              )
             )
           )
         )

@@ -37,12 +37,11 @@ const writeAll = Effect.fnUntraced(function* (members: ReadonlyArray<Member>) {
     for (const [write, rows] of written.waiting) for (const row of rows) later.add(write, row as never)
     return true
   })
-  yield* sql.afterCommit(
-    Effect.forEach(
-      members.filter((_, place) => writes[place] === true).flatMap(({ written }) => written.afterCommit),
-      (effect) => effect,
-      { discard: true }
-    )
+  // Each by itself: what dies of one keeps nobody else's from being told.
+  yield* Effect.forEach(
+    members.filter((_, place) => writes[place] === true).flatMap(({ written }) => written.afterCommit),
+    (effect) => sql.afterCommit(effect),
+    { discard: true }
   )
   return writes
 })

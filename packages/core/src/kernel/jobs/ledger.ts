@@ -6,7 +6,7 @@ import type { Delivery } from "../../ports/Queue.ts"
 
 export interface Held {
   readonly delivery: Delivery
-  /** When it came, and until when it is surely ours; milliseconds of the worker's clock. */
+  /** When it came, and until when it is surely ours; milliseconds of a clock that is never set. */
   readonly arrived: number
   until: number
   /** `telling`: the queue is being told how the try ended; `done`: completed with the next batch. */

@@ -81,7 +81,8 @@ export const runWorker = <R = never>(options: WorkerOptions<R>): Effect.Effect<v
     const { handlers, queue, worker } = options
     const fork = Effect.runForkWith(yield* Effect.context<R>())
     const clock = yield* Clock.Clock
-    const now = () => clock.currentTimeMillisUnsafe()
+    // Time that nobody sets: when the clock jumps, no lease is taken for lost and no job for late.
+    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     const ledger = makeLedger()
     const look = yield* Queues.sliding<void>(1)
     const finished = yield* Queues.sliding<void>(1)

@@ -6,7 +6,7 @@ import { assert, layer } from "@effect/vitest"
 import { inject } from "vitest"
 import { withPlatform } from "../db/Database.ts"
 import { testKernel } from "../../testing/kernel.ts"
-import { dropLease, takeLease, whileLeader } from "./lease.ts"
+import { alone, dropLease, takeLease, whileLeader } from "./lease.ts"
 
 const take = (name: string, holder: string, seconds: number) => withPlatform(takeLease(name, holder, seconds))
 
@@ -70,6 +70,40 @@ layer(Layer.merge(testKernel({ postgresUrl: inject("postgresUrl"), maxConnection
       )
       assert.strictEqual(most, 1)
       yield* Fiber.interruptAll(Object.values(fibers))
+    })
+  )
+
+  it.effect("let_work_that_is_not_made_for_two_be_done_one_after_the_other_whatever_becomes_of_it", () =>
+    Effect.gen(function* () {
+      let working = 0
+      let most = 0
+      const done: Array<number> = []
+      const work = (which: number) =>
+        alone(
+          "first data",
+          `process ${which}`
+        )(
+          Effect.gen(function* () {
+            most = Math.max(most, ++working)
+            yield* Effect.sleep(60)
+            working--
+            done.push(which)
+            if (which === 1) return yield* Effect.fail("broken off" as const)
+            return which
+          })
+        )
+      const began = performance.now()
+      const ended = yield* Effect.forEach([0, 1, 2, 3], (which) => Effect.result(work(which)), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(
+        ended.map((one) => (one._tag === "Success" ? one.success : one.failure)),
+        [0, "broken off", 2, 3]
+      )
+      assert.deepStrictEqual([most, done.length], [1, 4])
+      assert.isBelow(performance.now() - began, 8_000, "a lease is given back, and not left to run out")
+      // Nobody has left it behind.
+      assert.isTrue(yield* take("first data", "another", 5))
     })
   )
 

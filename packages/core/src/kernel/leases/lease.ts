@@ -27,6 +27,21 @@ export const dropLease = Effect.fnUntraced(function* (name: string, holder: stri
   yield* sql`delete from mahalla.lease where name = ${name} and holder = ${holder}`
 })
 
+/** Seconds after which others go on when whoever works alone has died. */
+const aloneFor = 10
+
+/** Runs work while the holder has the lease, and waits for whoever has it. Of one holder two at once do not wait for each other. */
+export const alone =
+  (name: string, holder: string) =>
+  <A, E, R>(work: Effect.Effect<A, E, R>) => {
+    const take = withPlatform(takeLease(name, holder, aloneFor))
+    const ours = Effect.repeat(take, { until: (taken) => taken, schedule: Schedule.spaced("250 millis") })
+    const kept = Effect.ignore(take).pipe(Effect.delay(Duration.seconds(aloneFor / 3)), Effect.forever)
+    return Effect.andThen(ours, Effect.raceFirst(work, kept)).pipe(
+      Effect.ensuring(Effect.ignore(withPlatform(dropLease(name, holder))))
+    )
+  }
+
 export interface LeaderOptions {
   readonly name: string
   readonly holder: string
@@ -41,10 +56,11 @@ export interface LeaderOptions {
 export const whileLeader = <E, R>(options: LeaderOptions, turn: Effect.Effect<void, E, R>) => {
   const seconds = options.seconds ?? 10
   const term = Effect.gen(function* () {
-    const began = yield* Clock.currentTimeMillis
+    // Time that nobody sets: a clock that is put back a day must not make a leader who holds no lease any more.
+    const began = yield* Clock.monotonicTimeNanos
     const ours = yield* withPlatform(takeLease(options.name, options.holder, seconds))
     if (!ours) return yield* Effect.sleep(Duration.seconds(seconds / 3))
-    while ((yield* Clock.currentTimeMillis) - began < (seconds * 1000) / 3) yield* turn
+    while (Number((yield* Clock.monotonicTimeNanos) - began) / 1e9 < seconds / 3) yield* turn
   })
   return term.pipe(
     Effect.catchCause((cause) =>

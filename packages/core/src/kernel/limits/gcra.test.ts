@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { assert, describe, it } from "@effect/vitest"
@@ -6,6 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { layerMemoryLimiter } from "../../plugin/memoryLimiter.ts"
 import { Limiter, LimiterError } from "../../ports/Limiter.ts"
 import { problemOf } from "../http/problems.ts"
+import { takeByAddress } from "./address.ts"
 import { type Limit, policyOf, takeFrom, type TooManyRequests } from "./gcra.ts"
 import { rateLimitHeaders, type SeenLimit, SeenLimits } from "./headers.ts"
 
@@ -55,6 +57,24 @@ describe("limits", () => {
       })
       assert.deepEqual(rateLimitHeaders([]), {})
       assert.strictEqual(policyOf("code:ip:2001:db8::/64"), "code-ip")
+    }).pipe(Effect.provide(layerMemoryLimiter))
+  )
+
+  it.effect("by_address_hold_a_site_that_has_as_many_as_it_likes", () =>
+    Effect.gen(function* () {
+      const many = (addressAt: (n: number) => string) =>
+        Effect.map(
+          Effect.forEach(Array.from({ length: 20 }), (_, n) =>
+            Effect.exit(
+              takeByAddress(tenantId, addressAt(n), { what: "try", amount: 2, window: 600, message: "Too many." })
+            )
+          ),
+          (exits) => exits.filter(Exit.isSuccess).length
+        )
+      assert.strictEqual(yield* many(() => "2001:db8:1:2::9"), 2)
+      assert.strictEqual(yield* many((n) => `2001:db8:2:${n}::1`), 6)
+      assert.strictEqual(yield* many((n) => `2001:db8:${n + 3}::1`), 20)
+      assert.strictEqual(yield* many((n) => `198.51.100.${n}`), 20)
     }).pipe(Effect.provide(layerMemoryLimiter))
   )
 

@@ -3,7 +3,8 @@ import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { isPublic, makeInside } from "./address.ts"
-import { type Outward, OutwardError, postOutward } from "./post.ts"
+import { OutwardError } from "../../plugin/HostOutward.ts"
+import { type Outward, requestOutward } from "./post.ts"
 
 /** A house on this machine that counts who comes in. */
 const house = (answer: {
@@ -35,7 +36,7 @@ const house = (answer: {
   )
 
 const post = (url: string, more: Partial<Outward> = {}) =>
-  Effect.result(postOutward({ url, body: "hello", headers: {}, ...more }))
+  Effect.result(requestOutward({ url, body: "hello", headers: {}, ...more }))
 const reasonOf = (url: string, more: Partial<Outward> = {}) =>
   Effect.map(post(url, more), (result) =>
     result._tag === "Failure" && result.failure instanceof OutwardError ? result.failure.reason : "sent"

@@ -1,40 +1,22 @@
 /**
- * Sending something to an address that somebody else named. The name is resolved once, every answer is judged, and the connection goes to an
+ * Asking an address that somebody else named. The name is resolved once, every answer is judged, and the connection goes to an
  * address that was judged: a name that changes its mind in between changes nothing. Redirects are not followed.
  */
 import { lookup } from "node:dns/promises"
 import { request as httpRequest } from "node:http"
 import { request as httpsRequest } from "node:https"
 import { isIP } from "node:net"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { isPublic } from "./address.ts"
+import { type HostOutward, type OutwardAnswer, OutwardError, type OutwardRequest } from "../../plugin/HostOutward.ts"
+import { isPublic, makeInside } from "./address.ts"
 
-export class OutwardError extends Data.TaggedError("OutwardError")<{
-  /** `Forbidden`: never sent, for where it would have gone. `Unanswered`: nobody can say whether it arrived. */
-  readonly reason: "Forbidden" | "Unresolved" | "Unanswered"
-  readonly message: string
-  readonly cause?: unknown
-}> {}
-
-export interface Outward {
-  readonly url: string
-  readonly body: string
-  readonly headers: Readonly<Record<string, string>>
+export interface Outward extends OutwardRequest {
+  /** Default `POST`. A `GET` has an empty body. */
+  readonly method?: "GET" | "POST"
   /** Whether an inside address is one that the operator allows; such a one may be plain HTTP on any port. Default: none is. */
   readonly isInside?: (address: string) => boolean
   /** Default: the system's resolver. */
   readonly resolve?: (host: string) => Promise<ReadonlyArray<string>>
-  /** Seconds for all of it. Default 15. */
-  readonly seconds?: number
-}
-
-export interface OutwardAnswer {
-  readonly status: number
-  /** The first 64 KiB. */
-  readonly body: string
-  /** Seconds, where the answer says so. */
-  readonly retryAfter: number | undefined
 }
 
 const forbidden = (message: string) => new OutwardError({ reason: "Forbidden", message })
@@ -53,12 +35,21 @@ const parsed = (text: string): URL | OutwardError => {
   return url
 }
 
-const send = (url: URL, address: string, { body, headers }: Outward, signal: AbortSignal): Promise<OutwardAnswer> =>
+const send = (
+  url: URL,
+  address: string,
+  { body, headers, method = "POST" }: Outward,
+  signal: AbortSignal
+): Promise<OutwardAnswer> =>
   new Promise((resolve, reject) => {
     const family = isIP(address)
     const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
-      method: "POST",
-      headers: { "user-agent": "mahalla", ...headers, "content-length": Buffer.byteLength(body) },
+      method,
+      headers: {
+        "user-agent": "mahalla",
+        ...headers,
+        ...(method === "GET" ? {} : { "content-length": Buffer.byteLength(body) })
+      },
       // A connection of its own, to the address that was judged; certificate and Host are the name's.
       agent: false,
       lookup: (_host, options, done) =>
@@ -73,6 +64,12 @@ const send = (url: URL, address: string, { body, headers }: Outward, signal: Abo
         const after = Number(response.headers["retry-after"])
         resolve({
           status: response.statusCode ?? 0,
+          headers: Object.fromEntries(
+            Object.entries(response.headers).map(([name, value]) => [
+              name,
+              Array.isArray(value) ? value.join(", ") : `${value}`
+            ])
+          ),
           body: Buffer.concat(chunks).toString("utf8").slice(0, most),
           retryAfter: Number.isFinite(after) && after >= 0 ? after : undefined
         })
@@ -89,8 +86,8 @@ const send = (url: URL, address: string, { body, headers }: Outward, signal: Abo
     sent.end(body)
   })
 
-/** Posts and gives the answer, whatever its status; a redirect is an answer like others. */
-export const postOutward = Effect.fn("postOutward")(function* (request: Outward) {
+/** Asks and gives the answer, whatever its status; a redirect is an answer like others. */
+export const requestOutward = Effect.fn("requestOutward")(function* (request: Outward) {
   const url = parsed(request.url)
   if (url instanceof OutwardError) return yield* url
   const host = url.hostname.replace(/^\[|\]$/g, "")
@@ -138,3 +135,15 @@ export const postOutward = Effect.fn("postOutward")(function* (request: Outward)
       )
   })
 })
+
+/** What plugins send with: to the city's `outwardNetworks`, to the plugin's own, and to the internet. */
+export const makeHostOutward = (networks: ReadonlyArray<string>): HostOutward["Service"] => {
+  const isInside = makeInside(networks)
+  return {
+    post: (request, own = []) =>
+      Effect.suspend(() => {
+        const isOwn = makeInside(own)
+        return requestOutward({ ...request, isInside: (address) => isInside(address) || isOwn(address) })
+      })
+  }
+}

@@ -25,10 +25,13 @@ const eraseAll = Effect.fnUntraced(function* (requestId: string) {
   const now = new Date(yield* Clock.currentTimeMillis)
   yield* sql`
     update mahalla.person_request set state = 'done', waits_for = null, finished_at = ${now} where tenant_id = ${tenantId} and id = ${requestId}`
-  // Copies that they had made go too.
+  // Copies that they had made go too, and one that is being made is given up.
   yield* sql`
     update mahalla.person_request set expires_at = ${now}
     where tenant_id = ${tenantId} and principal_id = ${principalId} and kind = 'export' and blob_key is not null`
+  yield* sql`
+    update mahalla.person_request set state = 'failed', finished_at = ${now}
+    where tenant_id = ${tenantId} and principal_id = ${principalId} and kind = 'export' and state = 'waiting'`
   yield* appendEvent(PersonErased, { requestId, principalId })
 })
 

@@ -30,14 +30,14 @@ const fileName = ({ id, name }: FileRow) =>
 const gather = Effect.fnUntraced(function* (requestId: string) {
   const { sql, tenantId } = yield* TenantTx
   const request = yield* loadRequest(requestId)
-  if (request === undefined || request.state !== "waiting") return undefined
+  if (request === undefined || request.state !== "waiting") return { givenUp: request?.state === "failed" }
   const { principalId } = request
   const held: Record<string, unknown> = {}
   for (const part of yield* PersonParts) held[part.id] = yield* part.collect(principalId)
   const files = yield* sql<FileRow>`
     select id, name, blob_key as "blobKey", stored_at as "storedAt" from mahalla.attachment
     where tenant_id = ${tenantId} and owner_id = ${principalId} and role = 'original' and state = 'stored' and blob_key is not null order by id`
-  return { principalId, held, files }
+  return { givenUp: false, principalId, held, files }
 })
 
 export const exportJob = defineJob({
@@ -50,7 +50,12 @@ export const exportJob = defineJob({
     Effect.gen(function* () {
       const blobs = yield* BlobStore
       const found = yield* withTenant(tenantId)(gather(requestId))
-      if (found === undefined) return
+      // The same key at a second try: a killed one leaves nothing beside it.
+      const blobKey = exportKey(tenantId, requestId)
+      if (found.files === undefined) {
+        if (found.givenUp) yield* blobs.delete(blobKey)
+        return
+      }
       const now = new Date(yield* Clock.currentTimeMillis)
       const data = JSON.stringify({ madeAt: now, ...found.held }, null, 2)
       const entries = function* () {
@@ -66,10 +71,8 @@ export const exportJob = defineJob({
         evaluate: () => makeZip(entries()) as ReadableStream<Uint8Array>,
         onError: (error) => error as BlobStoreError
       })
-      // The same key at a second try: a killed one leaves nothing beside it.
-      const blobKey = exportKey(tenantId, requestId)
       const { size } = yield* blobs.put(blobKey, body, { contentType: "application/zip" })
-      yield* withTenant(tenantId)(
+      const givenUp = yield* withTenant(tenantId)(
         Effect.gen(function* () {
           const { sql } = yield* TenantTx
           const at = yield* Clock.currentTimeMillis
@@ -78,7 +81,10 @@ export const exportJob = defineJob({
               expires_at = ${new Date(at + exportLife * 3_600_000)}
             where tenant_id = ${tenantId} and id = ${requestId} and state = 'waiting' returning id`
           if (done.length > 0) yield* appendEvent(ExportMade, { requestId, principalId: found.principalId })
+          return done.length === 0 && (yield* loadRequest(requestId))?.state === "failed"
         })
       )
+      // Its person was erased meanwhile, or it took days.
+      if (givenUp) yield* blobs.delete(blobKey)
     })
 })

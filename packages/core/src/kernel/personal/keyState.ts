@@ -52,6 +52,12 @@ export const keyState = Effect.fn("keyState")(function* (tenantId: string) {
   )
 })
 
+/** One change of a tenant's keys at a time. */
+export const lockKeys = Effect.fnUntraced(function* (tenantId: string) {
+  const { sql } = yield* PlatformTx
+  yield* sql`select pg_advisory_xact_lock(hashtextextended('mahalla.tenant-key', hashtextextended(${tenantId}, 0)))`
+})
+
 /**
  * Destroys a tenant's keys: whatever they have sealed is gone for good, here at once, in other processes within a minute, and in backups
  * as soon as the master key of their time is destroyed too. Commitments and proofs stay valid.
@@ -61,6 +67,7 @@ export const destroyTenantKeys = Effect.fn("destroyTenantKeys")(function* (tenan
   yield* withPlatform(
     Effect.gen(function* () {
       const { sql } = yield* PlatformTx
+      yield* lockKeys(tenantId)
       const gone = yield* sql`
         update mahalla.tenant_key set wrapped = '' where tenant_id = ${tenantId} and wrapped <> '' returning version`
       // None yet: a later value must not bring some into being.

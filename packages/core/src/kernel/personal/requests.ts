@@ -7,6 +7,8 @@ import { appendEvent } from "../events/append.ts"
 import { defineEvent } from "../events/Event.ts"
 import { newId } from "../ids.ts"
 import { enqueue } from "../jobs/enqueue.ts"
+import { demandAdministrator, isAdministrator } from "../policy/giving.ts"
+import { lockRoles } from "../policy/roles.ts"
 
 const Facts = Schema.Struct({ requestId: Schema.String, principalId: Schema.String })
 export const ExportRequested = defineEvent({ id: "person.export-requested", payload: Facts })
@@ -72,11 +74,16 @@ export const putRequest = Effect.fnUntraced(function* (principalId: string, kind
   return made[0]
 })
 
-/** An erasure: whoever asks for it is out at once, and gone when nothing is open any more. */
+/**
+ * An erasure: whoever asks for it is out at once, and gone when nothing is open any more. Refused to the last administrator of the city, as
+ * the removal of their role is.
+ */
 export const requestErasure = Effect.fn("requestErasure")(function* (principalId: string) {
   const { sql, tenantId } = yield* TenantTx
+  yield* lockRoles
   const request = yield* putRequest(principalId, "erasure")
   yield* sql`
     update mahalla.principal set status = 'blocked' where tenant_id = ${tenantId} and id = ${principalId} and status = 'active'`
+  if (yield* isAdministrator(principalId)) yield* demandAdministrator
   return request
 })

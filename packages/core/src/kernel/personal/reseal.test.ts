@@ -8,12 +8,13 @@ import { createTenant, testKernel } from "../../testing/kernel.ts"
 import { withIdempotency } from "../idempotency/idempotency.ts"
 import { newId } from "../ids.ts"
 import { kernelParts } from "./kernelParts.ts"
+import { destroyTenantKeys } from "./keyState.ts"
 import { masterOf } from "./master.ts"
 import { nameOf, type NameRow, phoneOf, type PhoneRow, principalOfPhone } from "./people.ts"
 import { personalOf } from "./personalOfEvents.ts"
 import { resealTurn, rotateTenantKey, settled } from "./reseal.ts"
 import type { SealedPart } from "./SealedPart.ts"
-import { layerVault, Vault } from "./Vault.ts"
+import { layerVault, Vault, type VaultError } from "./Vault.ts"
 
 const platform = <A extends object>(text: string, values: ReadonlyArray<unknown> = []) =>
   withPlatform(Effect.flatMap(PlatformTx, ({ sql }) => sql.unsafe<A>(text, values)))
@@ -228,3 +229,44 @@ layer(testKernel({ postgresUrl: inject("postgresUrl") }), { excludeTestServices:
     })
   )
 })
+
+layer(testKernel({ postgresUrl: inject("postgresUrl") }), { excludeTestServices: true })(
+  "the resealer's trouble",
+  (it) => {
+    it.effect("goes_on_beside_a_tenant_in_which_something_does_not_open_or_whose_keys_were_destroyed", () =>
+      Effect.gen(function* () {
+        const [spoilt, destroyed, good] = [yield* oldTenant(2), yield* oldTenant(2), yield* oldTenant(2)]
+        yield* untilDone
+        yield* platform(
+          "update mahalla.principal set name_sealed = overlay(name_sealed placing case substr(name_sealed, 20, 1) when 'A' then 'B' else 'A' end from 20) where tenant_id = $1",
+          [spoilt]
+        )
+        yield* platform("update mahalla.tenant_key set wrapped = '' where tenant_id = $1", [destroyed])
+        yield* (yield* Vault).forget(destroyed)
+        // As the migration of a new module begins it for every tenant.
+        yield* platform("update mahalla.reseal set position = null, finished_at = null")
+        yield* rotateTenantKey(spoilt, kernelParts)
+        yield* rotateTenantKey(good, kernelParts)
+        yield* age(good)
+        yield* untilDone
+        yield* resealTurn(kernelParts)
+        assert.deepStrictEqual(yield* versionsOf(good), [2])
+        assert.deepStrictEqual(yield* readAll(good), expected(2))
+        assert.deepStrictEqual(yield* versionsOf(spoilt), [1, 2])
+      })
+    )
+
+    it.effect("makes_no_new_key_where_another_process_has_destroyed_them", () =>
+      Effect.gen(function* () {
+        const { tenantId } = yield* createTenant()
+        const vault = yield* Vault
+        yield* vault.version(tenantId)
+        const there = layerVault(vault.masters)
+        yield* Effect.provide(destroyTenantKeys(tenantId), there, { local: true })
+        const refused = yield* Effect.flip(rotateTenantKey(tenantId, kernelParts))
+        assert.strictEqual((refused as VaultError).reason, "Destroyed")
+        assert.deepStrictEqual(yield* versionsOf(tenantId), [1])
+      })
+    )
+  }
+)

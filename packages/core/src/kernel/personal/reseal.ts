@@ -7,9 +7,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { inTransactionOf, PlatformTx, withPlatform } from "../db/Database.ts"
 import { appendEvent } from "../events/append.ts"
-import { KeyChanged } from "./keyState.ts"
+import { KeyChanged, lockKeys } from "./keyState.ts"
 import type { ResealReader, SealedPart } from "./SealedPart.ts"
-import { keysRemembered, newKeyRow, unwrapRow, Vault } from "./Vault.ts"
+import { keysRemembered, newKeyRow, unwrapRow, Vault, VaultError } from "./Vault.ts"
 import { wrapKey } from "./crypt.ts"
 
 /** Rows of one transaction. */
@@ -25,11 +25,6 @@ const beginReseal = Effect.fnUntraced(function* (tenantId: string, parts: Readon
   yield* sql`
     insert into mahalla.reseal (tenant_id, part, started_at) select ${tenantId}, part, ${at} from unnest(${parts}::text[]) as part
     on conflict (tenant_id, part) do update set position = null, done = 0, started_at = excluded.started_at, finished_at = null`
-})
-
-const lockKeys = Effect.fnUntraced(function* (tenantId: string) {
-  const { sql } = yield* PlatformTx
-  yield* sql`select pg_advisory_xact_lock(hashtextextended('mahalla.tenant-key', hashtextextended(${tenantId}, 0)))`
 })
 
 /**
@@ -48,9 +43,12 @@ export const rotateTenantKey = Effect.fn("rotateTenantKey")(function* (
     Effect.gen(function* () {
       const { sql } = yield* PlatformTx
       yield* lockKeys(tenantId)
-      const rows = yield* sql<{ version: number }>`
-        select version from mahalla.tenant_key where tenant_id = ${tenantId} and purpose = 'data' order by version desc`
+      const rows = yield* sql<{ version: number; destroyed: boolean }>`
+        select version, wrapped = '' as destroyed from mahalla.tenant_key
+        where tenant_id = ${tenantId} and purpose = 'data' order by version desc`
       const newest = rows[0]!.version
+      // By another process, since this one looked.
+      if (rows[0]!.destroyed) return undefined
       if (rows.length > 1) return newest
       const row = newKeyRow(vault.masters, tenantId, "data", newest + 1)
       const at = new Date(yield* Clock.currentTimeMillis)
@@ -66,7 +64,7 @@ export const rotateTenantKey = Effect.fn("rotateTenantKey")(function* (
     })
   )
   yield* vault.forget(tenantId)
-  return version
+  return version ?? (yield* vault.version(tenantId))
 })
 
 interface Open {
@@ -132,6 +130,16 @@ const retireKeys = Effect.fnUntraced(function* (tenantId: string, parts: Readonl
   yield* vault.forget(tenantId)
 })
 
+/** What does not open in one tenant is told, tried again with the next turn, and holds no other tenant up. */
+const toldOf =
+  (tenantId: string) =>
+  <E, R>(self: Effect.Effect<number, E | VaultError, R>) =>
+    Effect.catchIf(
+      self,
+      (error): error is VaultError => error instanceof VaultError,
+      (error) => Effect.as(Effect.logError(`Keys of tenant ${tenantId} cannot be changed: ${error.message}`), 0)
+    )
+
 /** Wraps keys anew that the previous master key has wrapped; gives how many. Keys of tenants stay what they are. */
 const rewrap = Effect.gen(function* () {
   const { masters } = yield* Vault
@@ -149,13 +157,18 @@ const rewrap = Effect.gen(function* () {
       }>`
         select tenant_id, purpose, version, master_id, wrapped from mahalla.tenant_key
         where master_id = ${previous.id} and wrapped <> '' order by tenant_id limit ${resealBatch} for update skip locked`
+      let done = 0
       for (const row of rows) {
         const { purpose, tenant_id: tenantId, version } = row
-        const key = yield* unwrapRow(masters, tenantId, row)
-        const wrapped = wrapKey(current.key, { tenantId, purpose, version, masterId: current.id }, key)
-        yield* sql`
-          update mahalla.tenant_key set wrapped = ${wrapped}, master_id = ${current.id}
-          where tenant_id = ${tenantId} and purpose = ${purpose} and version = ${version}`
+        const again = Effect.gen(function* () {
+          const key = yield* unwrapRow(masters, tenantId, row)
+          const wrapped = wrapKey(current.key, { tenantId, purpose, version, masterId: current.id }, key)
+          yield* sql`
+            update mahalla.tenant_key set wrapped = ${wrapped}, master_id = ${current.id}
+            where tenant_id = ${tenantId} and purpose = ${purpose} and version = ${version}`
+          return 1
+        })
+        done += yield* toldOf(tenantId)(again)
       }
       if (rows.length < resealBatch) {
         yield* sql`
@@ -163,26 +176,29 @@ const rewrap = Effect.gen(function* () {
           where id = ${previous.id} and retired_at is null
             and not exists (select from mahalla.tenant_key where master_id = ${previous.id} and wrapped <> '')`
       }
-      return rows.length
+      return done
     })
   )
 })
 
-/** One turn: a batch of everything that is open. Gives how many rows it looked at; 0: nothing is to be done. */
+/** One turn: a batch of twenty that are open, none before the others for good; nothing of tenants whose keys were destroyed. Gives how many rows it looked at; 0: nothing is to be done. */
 export const resealTurn = Effect.fnUntraced(function* (parts: ReadonlyArray<SealedPart>) {
   let seen = yield* rewrap
   const open = yield* withPlatform(
     Effect.flatMap(
       PlatformTx,
       ({ sql }) => sql<Open>`
-        select tenant_id as "tenantId", part from mahalla.reseal
-        where finished_at is null and part = any (${parts.map(({ id }) => id)}::text[]) order by started_at, tenant_id, part limit 20`
+        select tenant_id as "tenantId", part from mahalla.reseal r
+        where finished_at is null and part = any (${parts.map(({ id }) => id)}::text[])
+          and not exists (select from mahalla.tenant_key k where k.tenant_id = r.tenant_id and k.wrapped = '')
+        order by random() limit 20`
     )
   )
   for (const one of open) {
     const part = parts.find(({ id }) => id === one.part)
-    if (part !== undefined) seen += yield* resealPart(one, part)
+    if (part !== undefined) seen += yield* toldOf(one.tenantId)(resealPart(one, part))
   }
-  for (const tenantId of yield* withPlatform(retirable(parts))) yield* retireKeys(tenantId, parts)
+  for (const tenantId of yield* withPlatform(retirable(parts)))
+    yield* toldOf(tenantId)(Effect.as(retireKeys(tenantId, parts), 0))
   return seen
 })

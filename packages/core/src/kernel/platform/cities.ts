@@ -10,6 +10,7 @@ import { superAdminRole } from "../policy/roles.ts"
 import { forgetTenants } from "../tenancy/resolve.ts"
 import { createTenant, type NewTenant } from "../tenancy/tenants.ts"
 import { PlatformActor, record } from "./operations.ts"
+import { demandInForce } from "./sessions.ts"
 
 export interface CityLine {
   readonly tenantId: string
@@ -50,11 +51,12 @@ export const listCities = Effect.gen(function* () {
   return rows.map(lineOf)
 })
 
+/** Locked, but not against rows that refer to it: a city's first keys are made on another connection while the platform acts on it. */
 const cityBySlug = Effect.fnUntraced(function* (slug: string) {
   const { sql } = yield* PlatformTx
   const [row] = yield* sql<CityRow>`
     select tenant_id, slug, name, hosts, created_at, suspended_at, suspended_because from mahalla.tenant
-    where slug = ${slug} for update`
+    where slug = ${slug} for no key update`
   return row ?? (yield* new NotFound({ what: "tenant", id: slug }))
 })
 
@@ -140,6 +142,7 @@ export const openAccess = Effect.fn("openAccess")(function* (slug: string, reaso
   const end = new Date(until)
   if (end.getTime() <= now || end.getTime() > now + longestAccess * 3_600_000)
     return yield* issue("/until", `An access ends in the future, and within ${longestAccess} hours.`)
+  yield* demandInForce
   const { tenant_id: tenantId } = yield* cityBySlug(slug)
   const id = yield* newId
   const sealed = yield* inTransactionOf(tenantId, sql, sealName(id, `Platform: ${name}`))
@@ -156,6 +159,7 @@ export const openAccess = Effect.fn("openAccess")(function* (slug: string, reaso
 const openAccessOf = Effect.fnUntraced(function* (slug: string, principalId: string) {
   const { sql } = yield* PlatformTx
   const { id } = yield* PlatformActor
+  yield* demandInForce
   const { tenant_id: tenantId } = yield* cityBySlug(slug)
   // Everybody's own: who opened it says the log.
   const [row] = yield* sql<{ until: Date }>`
@@ -176,12 +180,27 @@ export const renewAccess = Effect.fn("renewAccess")(function* (slug: string, pri
   return access
 })
 
-/** Ends an access before its time. */
-export const closeAccess = Effect.fn("closeAccess")(function* (slug: string, principalId: string) {
+const endAccess = Effect.fnUntraced(function* (tenantId: string, principalId: string) {
   const { sql } = yield* PlatformTx
-  const { tenantId } = yield* openAccessOf(slug, principalId)
-  yield* sql`
-    delete from mahalla.role_grant where tenant_id = ${tenantId} and principal_id = ${principalId} and role = ${superAdminRole}`
+  const ended = yield* sql`
+    delete from mahalla.role_grant where tenant_id = ${tenantId} and principal_id = ${principalId} and role = ${superAdminRole} returning id`
+  if (ended.length === 0) return
   yield* sql`update mahalla.principal set status = 'blocked' where tenant_id = ${tenantId} and id = ${principalId}`
   yield* record("access.closed", { tenantId, principalId })
+})
+
+/** Ends an access before its time. */
+export const closeAccess = Effect.fn("closeAccess")(function* (slug: string, principalId: string) {
+  const { tenantId } = yield* openAccessOf(slug, principalId)
+  yield* endAccess(tenantId, principalId)
+})
+
+/** Ends every access that somebody has open, in all cities. */
+export const endAccessesOf = Effect.fnUntraced(function* (adminId: string) {
+  const { sql } = yield* PlatformTx
+  const open = yield* sql<{ tenantId: string; principalId: string }>`
+    select city as "tenantId", detail ->> 'principalId' as "principalId" from mahalla.platform_log
+    where admin_id = ${adminId} and operation = 'access.opened' and (detail ->> 'until')::timestamptz > ${new Date(yield* Clock.currentTimeMillis)}
+    order by position`
+  for (const { principalId, tenantId } of open) yield* endAccess(tenantId, principalId)
 })

@@ -15,6 +15,14 @@ import * as Context from "effect/Context"
 export const platformOperations = {
   "admin.created": "somebody becomes a super-admin; on the machine itself only",
   "admin.signed-in": "a super-admin signs in by a one-time link",
+  "admin.factor-added": "they set an authenticator app up",
+  "admin.factor-passed": "they show a code of it",
+  "admin.factor-refused": "the code they show is wrong",
+  "admin.factor-reset": "it is taken away, with all sign-ins; on the machine itself only",
+  "admin.listed": "reads the list of super-admins",
+  "admin.signed-out": "all sign-ins and accesses of a super-admin are ended, for a reason",
+  "admin.blocked": "a super-admin is shut out, for a reason, and all they hold is ended",
+  "admin.unblocked": "lets them in again; on the machine itself only",
   "tenant.listed": "reads the list of cities: names, addresses, whether they are open",
   "tenant.created": "founds a city",
   "tenant.suspended": "closes a city's doors",
@@ -31,6 +39,8 @@ export type PlatformOperation = keyof typeof platformOperations
 export interface PlatformPerson {
   readonly id: string | null
   readonly name: string
+  /** Their sign-in; absent on the machine. */
+  readonly sessionId?: string
 }
 
 export class PlatformActor extends Context.Service<PlatformActor, PlatformPerson>()("@mahalla/kernel/PlatformActor") {}

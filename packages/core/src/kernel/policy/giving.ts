@@ -65,6 +65,15 @@ export const givenEnd = Effect.fnUntraced(function* (until: string | null | unde
   return end > (yield* Clock.currentTimeMillis) ? end : yield* issue("/until", "The end must be in the future.")
 })
 
+/** Whether somebody is one of those who keep the city in somebody's hands. */
+export const isAdministrator = Effect.fnUntraced(function* (principalId: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const held = yield* sql`
+    select from mahalla.role_grant
+    where tenant_id = ${tenantId} and principal_id = ${principalId} and role = ${administratorRole} and territory_id is null and until is null`
+  return held.length > 0
+})
+
 /** After a change: somebody must be left who holds everything in the whole tenant, without an end. */
 export const demandAdministrator = Effect.gen(function* () {
   const { sql, tenantId } = yield* TenantTx

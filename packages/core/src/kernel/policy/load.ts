@@ -6,9 +6,10 @@ import type { SqlError } from "effect/sql/SqlError"
 import { Database } from "../db/Database.ts"
 import { gathering } from "../db/gathering.ts"
 import { Unauthorized } from "../http/Authentication.ts"
+import { isId } from "../ids.ts"
 import type { Role } from "./decide.ts"
 import type { Principal, RoleGrant } from "./Principal.ts"
-import { RoleBook } from "./roles.ts"
+import { type KnownRoles, RoleBook } from "./roles.ts"
 
 /** The platform has closed this city for the time being. */
 export class Suspended extends Data.TaggedError("Suspended")<{ readonly message: string }> {}
@@ -52,20 +53,23 @@ const asker = (app: SqlClient): Ask => {
   return made
 }
 
-/** From what was read; `principalId` null: a visitor. */
+const gone = new Unauthorized({ message: "This account is blocked or gone. Ask the operator." })
+
+/** From what was read, and what was known of the city's roles when it was asked; `principalId` null: a visitor. */
 export const principalFrom = Effect.fnUntraced(function* (
   tenantId: string,
   principalId: string | null,
-  found: Found | null
+  found: Found | null,
+  known: KnownRoles
 ) {
   const book = yield* RoleBook
   if (found === null) return yield* new Unauthorized({ message: "This city is gone. Ask the operator." })
   if (found.suspended)
     return yield* new Suspended({ message: "This city is closed for the time being. Ask whoever runs the platform." })
-  const { roles } = found.roles === null ? book.known(tenantId) : book.learn(tenantId, found.version, found.roles)
+  // Not what is known by now: an older answer may have come in between.
+  const { roles } = found.roles === null ? known : book.learn(tenantId, found.version, found.roles)
   if (principalId === null) return { id: null, kind: "anonymous", tenantId, grants: [], roles } satisfies Principal
-  if (found.kind === null || found.status !== "active")
-    return yield* new Unauthorized({ message: "This account is blocked or gone. Ask the operator." })
+  if (found.kind === null || found.status !== "active") return yield* gone
   const handed = found.delegations.map(({ permissions, ...grant }) =>
     permissions === null ? grant : { ...grant, permissions: book.expand(permissions) }
   )
@@ -82,10 +86,9 @@ export const principalFrom = Effect.fnUntraced(function* (
 /** `principalId` null: a visitor. Fails with `Unauthorized` when there is no such active principal, with `Suspended` in a closed city. */
 export const loadPrincipal = Effect.fnUntraced(function* (tenantId: string, principalId: string | null) {
   const { app } = yield* Database
-  const known = (yield* RoleBook).known(tenantId).version
-  return yield* principalFrom(
-    tenantId,
-    principalId,
-    yield* asker(app)({ tenant: tenantId, principal: principalId, known })
-  )
+  // One that PostgreSQL cannot read would fail the question of everybody who asks at the same moment.
+  if (principalId !== null && !isId(principalId)) return yield* gone
+  const known = (yield* RoleBook).known(tenantId)
+  const found = yield* asker(app)({ tenant: tenantId, principal: principalId, known: known.version })
+  return yield* principalFrom(tenantId, principalId, found, known)
 })

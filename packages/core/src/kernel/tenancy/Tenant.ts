@@ -71,6 +71,8 @@ export const TenantSettings = Schema.Struct({
   apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) })),
   /** Payouts to one person in 24 hours; further ones wait, and staff is alerted. Default 50. */
   payoutsPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))),
+  /** Hours after its first use for which a device is new: a payout that then goes elsewhere than before waits, and staff is alerted. Default 72. */
+  newDeviceHours: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_760 }))),
   /** Days that kinds of data are kept, instead of the defaults; null: for ever. GET /v1/retention names the kinds. */
   retention: Schema.optionalKey(
     Schema.Record(Schema.String, Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 36_500 }))))

@@ -155,6 +155,26 @@ layer(rooms, { excludeTestServices: true })("checkpoints by webhook and e-mail",
     )
   )
 
+  it.effect("that_are_refused_after_a_failure_of_another_kind_are_told_to_staff_too", () =>
+    onADay(
+      Effect.gen(function* () {
+        const { events, seal } = yield* start
+        const { answers, url } = yield* witness
+        const deliver = makeDelivery({ ...options, webhooks: [url] })
+        yield* deliver
+        answers.push(503, ...Array.from({ length: 20 }, () => 410))
+        yield* seal
+        for (let n = 0; n < 12; n++) {
+          yield* deliver
+          yield* TestClock.adjust("1 hour")
+        }
+        const told = yield* events
+        assert.strictEqual(told.length, 1)
+        assert.match(told[0]!.payload.detail, /did not get out .* answered 410/)
+      })
+    )
+  )
+
   it.effect("are_not_posted_into_the_house_unless_the_operator_names_the_network", () =>
     onADay(
       Effect.gen(function* () {

@@ -12,7 +12,7 @@ import { appendEvent } from "../events/append.ts"
 import { newId } from "../ids.ts"
 import { mask } from "../mask.ts"
 import { makeInside } from "../outward/address.ts"
-import { postOutward } from "../outward/post.ts"
+import { requestOutward } from "../outward/post.ts"
 import { Messengers } from "../ports.ts"
 import { CheckpointRefused } from "./events.ts"
 
@@ -52,7 +52,7 @@ const webhook =
   ({ signed }) =>
     Effect.gen(function* () {
       const request = { url, body: signed, headers: { "content-type": "application/jose" }, isInside }
-      const { status } = yield* Effect.mapError(postOutward(request), ({ message, reason }) =>
+      const { status } = yield* Effect.mapError(requestOutward(request), ({ message, reason }) =>
         failed(message, reason === "Forbidden")
       )
       if (status >= 200 && status < 300) return
@@ -142,7 +142,7 @@ const failures = Metric.counter("mahalla_checkpoint_delivery_failures_total", {
 /** Milliseconds until the next try: five seconds, doubled each time, an hour at most. */
 const restAfter = (failed: number) => Math.min(3_600_000, 5_000 * 2 ** Math.min(failed - 1, 10))
 
-/** How often in a row it must have failed for staff to hear of it where nobody has said no. */
+/** How often in a row it must have failed for staff to hear of it whatever the reason; a plain no at the first try they hear of at once. */
 const patience = 8
 
 const hand = Effect.fnUntraced(function* (target: Target, due: Due) {
@@ -179,8 +179,8 @@ const hand = Effect.fnUntraced(function* (target: Target, due: Due) {
   )
   const detail = `The checkpoint of ${due.size} events did not get out (${target.where}): ${message} It is tried again.`
   yield* Effect.logError(detail)
-  // Once: a log that speaks of nothing but itself would have a new checkpoint for ever.
-  if ((refused && tries === 1) || (!refused && tries === patience))
+  // Twice at most: a log that speaks of nothing but itself would have a new checkpoint for ever.
+  if ((refused && tries === 1) || tries === patience)
     yield* withTenant(tenantId)(appendEvent(CheckpointRefused, { where: target.where, detail }))
 })
 

@@ -22,11 +22,13 @@ import { Actor } from "../../kernel/policy/Principal.ts"
 import { codeUsed, signInFailed } from "../security/index.ts"
 import { AccountApi } from "./accountApi.ts"
 import { tryCode } from "./codes.ts"
+import { demandProof } from "./factors.ts"
 import { codeRefused } from "./model.ts"
 
 export const erasureType = "mahalla-erasure+jwt"
 
-const me = Effect.gen(function* () {
+/** Whoever asks in person about their own account. */
+export const me = Effect.gen(function* () {
   const actor = yield* Actor
   // Neither an app that somebody lets act for them nor a key: a copy shows more than they were let see.
   if (actor.id === null || actor.kind === "system" || actor.within !== undefined)
@@ -59,26 +61,34 @@ const latestExport = Effect.gen(function* () {
   return found ?? (yield* new NotFound({ what: "copy of your data", id }))
 })
 
-/** Somebody who has only got hold of a token must not end an account: the phone says so too. */
+/** Somebody who has only got hold of a token must not end an account: the phone says so too, or a sign-in of a moment ago elsewhere. */
 const confirmed = Effect.fnUntraced(function* (tenantId: string, id: string, code: string | undefined) {
   const account = yield* withTenant(tenantId)(
     Effect.gen(function* () {
       const { sql } = yield* TenantTx
-      const [row] = yield* sql<PhoneRow & { readonly external_id: string | null }>`
-        select id, phone, phone_sealed, external_id from mahalla.principal where tenant_id = ${tenantId} and id = ${id}`
-      return row === undefined ? undefined : { phone: yield* phoneOf(row), externalId: row.external_id }
+      const [row] = yield* sql<PhoneRow & { readonly external_id: string | null; readonly linked: boolean }>`
+        select id, phone, phone_sealed, external_id,
+               exists (select from mahalla.openid_link where tenant_id = ${tenantId} and principal_id = ${id}) as linked
+        from mahalla.principal where tenant_id = ${tenantId} and id = ${id}`
+      if (row === undefined) return undefined
+      return { phone: yield* phoneOf(row), externalId: row.external_id, linked: row.linked }
     })
   )
   if (account?.phone != null) {
     const { ip, tenant } = yield* RequestInfo
     const { phone } = account
     if (code === undefined || !/^\d{6}$/.test(code)) return yield* codeRefused
-    if (yield* tryCode(tenantId, phone, code)) return yield* codeUsed({ tenant, phone })
+    if (yield* tryCode(tenantId, phone, code, undefined, "delete-account")) return yield* codeUsed({ tenant, phone })
     yield* signInFailed({ tenant, ip, phone })
     return yield* codeRefused
   }
   // Somebody of the host application has been vouched for with this very request.
   if (account?.externalId != null) return
+  if (account?.linked === true) {
+    const { sessionId } = yield* Actor
+    if (sessionId === undefined) return yield* new Unauthorized({ message: "Sign in; this is about your own account." })
+    return yield* withTenant(tenantId)(demandProof({ principalId: id, sessionId }))
+  }
   return yield* new Refused({
     code: "no-phone",
     message: "This account has no phone to confirm by. Ask an administrator."

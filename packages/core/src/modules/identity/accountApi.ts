@@ -43,7 +43,8 @@ const confirmationCode = {
   in: "header",
   required: false,
   schema: { type: "string", pattern: "^\\d{6}$" },
-  description: "A one-time code sent to the account's own phone a moment ago: POST /v1/auth/code without `device`."
+  description:
+    "A one-time code sent to the account's own phone a moment ago: POST /v1/auth/code with `purpose` `delete-account` and without `device`."
 }
 
 export const AccountApi = cityApi("account")

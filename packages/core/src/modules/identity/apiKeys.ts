@@ -7,6 +7,7 @@ import { appendEvent } from "../../kernel/events/append.ts"
 import { hashOfApiKey, newApiKey, prefixOf } from "../../kernel/http/apiKeys.ts"
 import { newId } from "../../kernel/ids.ts"
 import { sealName } from "../../kernel/personal/people.ts"
+import { demandAllOf } from "../../kernel/policy/giving.ts"
 import { demandEverywhere, Forbidden } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { ApiKeyCreated, ApiKeyRevoked } from "./events.ts"
@@ -38,8 +39,13 @@ export const keyView = (row: KeyRow) => ({
   revokedAt: row.revokedAt?.toISOString() ?? null
 })
 
-/** Whoever makes a key must have all that it may do, and be there in person: a key that makes keys would never end. */
-export const demandKeyRights = Effect.fnUntraced(function* (scopes: ReadonlyArray<string>) {
+const expiryOf = ({ days = 365 }: KeyRequest, now: number) => now + days * 86_400_000
+
+/**
+ * Whoever makes a key must have all that it may do, for as long as it lasts, and be there in person: a key that makes keys would never end,
+ * and one of somebody who has a role for a day would not end with it.
+ */
+export const demandKeyRights = Effect.fnUntraced(function* (request: KeyRequest) {
   const { within } = yield* Actor
   yield* demandEverywhere("api-key.create")
   if (within !== undefined)
@@ -48,7 +54,8 @@ export const demandKeyRights = Effect.fnUntraced(function* (scopes: ReadonlyArra
       because: "no-permission",
       message: "A key makes no keys. Sign in to make one."
     })
-  for (const scope of scopes) yield* demandEverywhere(scope.replace(/:own$/, ""))
+  const scopes = request.scopes.map((scope) => scope.replace(/:own$/, ""))
+  yield* demandAllOf(scopes, [], expiryOf(request, yield* Clock.currentTimeMillis))
 })
 
 const appOf = Effect.fnUntraced(function* ({ name, principalId }: KeyRequest) {
@@ -80,7 +87,7 @@ export const createApiKey = Effect.fn("identity.createApiKey")(function* (reques
     prefix: prefixOf(key),
     scopes: request.scopes,
     createdAt: new Date(now),
-    expiresAt: new Date(now + (request.days ?? 365) * 86_400_000),
+    expiresAt: new Date(expiryOf(request, now)),
     lastUsedAt: null,
     revokedAt: null
   }

@@ -12,7 +12,7 @@ export const apiKeysHandlers = HttpApiBuilder.group(IdentityApi, "apiKeys", (gro
     .handle("createApiKey", ({ payload }) =>
       inTenant(
         Effect.gen(function* () {
-          yield* demandKeyRights(payload.scopes)
+          yield* demandKeyRights(payload)
           let shown: string | null = null
           const make = Effect.map(createApiKey(payload), ({ key, row }) => {
             // Outside of what is kept for a repeated request.

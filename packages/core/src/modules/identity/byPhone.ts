@@ -2,14 +2,15 @@
 import * as Effect from "effect/Effect"
 import { withTenant } from "../../kernel/db/Database.ts"
 import { newId } from "../../kernel/ids.ts"
-import { senderOf } from "../../kernel/limits/address.ts"
-import { takeFrom } from "../../kernel/limits/gcra.ts"
+import { takeByAddress } from "../../kernel/limits/address.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
 import { codeUsed, guardCode, signInFailed } from "../security/index.ts"
 import { makeCode, personOfPhone, phoneHash, tryCode } from "./codes.ts"
-import { codeRefused, SignInRefused } from "./model.ts"
+import { isKnownTo } from "./devices.ts"
+import { readFactors } from "./factors.ts"
+import { type CodePurpose, codeRefused, SignInRefused } from "./model.ts"
 import { personalChannel } from "./notices.ts"
-import { hasFactor, writeRefusal } from "./signIn.ts"
+import { writeRefusal } from "./signIn.ts"
 import { codeText } from "./texts.ts"
 
 const language = (wanted: string | undefined, spoken: ReadonlyArray<string>) =>
@@ -28,13 +29,16 @@ export interface ByPhone {
   readonly language: string | undefined
   /** What an earlier sign-in on this device has answered. */
   readonly device?: string
+  /** `sign-in` where nothing is said. */
+  readonly purpose?: CodePurpose
 }
 
 /** Sends the phone's next code. `TooManyRequests` says how long to wait. */
 export const sendCodeTo = Effect.fn("identity.sendCodeTo")(function* (given: ByPhone) {
-  const { device, phone, tenant } = given
+  const { device, phone, purpose, tenant } = given
   const { tenantId } = tenant
-  const { code, expiresAt } = yield* guardCode(given)(makeCode(tenantId, phone, device))
+  const known = device !== undefined && (yield* withTenant(tenantId)(isKnownTo(phone, device)))
+  const { code, expiresAt } = yield* guardCode({ ...given, known })(makeCode(tenantId, phone, device, purpose))
   const messenger = yield* personalChannel
   if (messenger === undefined)
     return yield* Effect.die(new Error("No messenger can carry codes. Add an SMS plugin or outboxMessenger()."))
@@ -43,7 +47,7 @@ export const sendCodeTo = Effect.fn("identity.sendCodeTo")(function* (given: ByP
     id: yield* newId,
     tenantId,
     to: phone,
-    text: codeText(code, tenant.name, spoken),
+    text: codeText(code, tenant.name, spoken, purpose),
     language: spoken,
     class: "code",
     expiresAt
@@ -55,16 +59,16 @@ export const enterByCode = Effect.fn("identity.enterByCode")(function* <A, E, R>
   given: ByPhone & { readonly code: string },
   enter: (principalId: string) => Effect.Effect<A, E, R>
 ) {
-  const { code, device, ip, phone, tenant } = given
+  const { code, device, ip, phone, purpose, tenant } = given
   const { tenantId } = tenant
-  yield* takeFrom(tenantId, {
-    key: `try:ip:${senderOf(ip)}`,
+  yield* takeByAddress(tenantId, ip, {
+    what: "try",
     amount: 60,
     window: 600,
     message: "Too many tries from here. Wait a few minutes."
   })
   const refuse = Effect.flatMap(phoneHash(tenantId, phone), (subject) => writeRefusal(tenantId, "code", subject))
-  if (!(yield* tryCode(tenantId, phone, code, device))) {
+  if (!(yield* tryCode(tenantId, phone, code, device, purpose))) {
     yield* refuse
     yield* signInFailed(given)
     return yield* codeRefused
@@ -77,14 +81,20 @@ export const enterByCode = Effect.fn("identity.enterByCode")(function* <A, E, R>
   )
 })
 
-/** The person whose phone the code proves. Whoever has a second factor is refused: a code alone is not who they are. */
+export interface Proved {
+  readonly principalId: string
+  /**
+   * What a code of the phone alone is not enough for: a code of an authenticator app or a recovery code, or a recovery code only. `passkey`:
+   * they can show nothing that can be typed.
+   */
+  readonly needs: "nothing" | "code" | "recovery-code" | "passkey"
+}
+
+/** The person whose phone the code proves, and what they must show besides with `proveFactor`. */
 export const personByCode = (given: ByPhone & { readonly code: string }) =>
   enterByCode(given, (principalId) =>
-    Effect.flatMap(hasFactor(principalId), (has) =>
-      has
-        ? Effect.fail(
-            new SignInRefused({ message: "This account has a second factor. Sign in with it in the city's own app." })
-          )
-        : Effect.succeed(principalId)
-    )
+    Effect.map(readFactors(principalId), ({ codes, passkeys, totp }): Proved => ({
+      principalId,
+      needs: totp !== null ? "code" : passkeys === 0 ? "nothing" : codes > 0 ? "recovery-code" : "passkey"
+    }))
   )

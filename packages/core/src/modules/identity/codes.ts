@@ -10,7 +10,7 @@ import { TooManyRequests } from "../../kernel/limits/gcra.ts"
 import { principalOfPhone, sealPhone } from "../../kernel/personal/people.ts"
 import { isKnownTo } from "./devices.ts"
 import { Registered } from "./events.ts"
-import { codeLimits, codeRefused } from "./model.ts"
+import { codeLimits, type CodePurpose, codeRefused } from "./model.ts"
 import { newSalt, sameHash, slowHash } from "./slowHash.ts"
 
 /** What stands for a phone where only the same one must be found again. */
@@ -26,17 +26,22 @@ const placeOf = Effect.fnUntraced(function* (tenantId: string, phone: string, de
   return yield* phoneHash(tenantId, known ? `${phone} ${device}` : phone)
 })
 
-const codeHash = (tenantId: string, phone: string, code: string, salt: string) =>
-  slowHash("sign-in-code", `${tenantId} ${phone} ${code}`, salt)
+const codeHash = (tenantId: string, phone: string, code: string, purpose: CodePurpose, salt: string) =>
+  slowHash("sign-in-code", `${tenantId} ${phone} ${code}${purpose === "sign-in" ? "" : ` ${purpose}`}`, salt)
 
 /**
  * Makes the phone's next code, or says how long to wait. Known and unknown numbers are treated alike. Opens its own transaction: hashing
  * takes long, and no connection waits for it.
  */
-export const makeCode = Effect.fn("identity.makeCode")(function* (tenantId: string, phone: string, device?: string) {
+export const makeCode = Effect.fn("identity.makeCode")(function* (
+  tenantId: string,
+  phone: string,
+  device?: string,
+  purpose: CodePurpose = "sign-in"
+) {
   const code = String(randomInt(0, 1_000_000)).padStart(6, "0")
   const salt = newSalt()
-  const hash = yield* codeHash(tenantId, phone, code, salt)
+  const hash = yield* codeHash(tenantId, phone, code, purpose, salt)
   const whose = yield* placeOf(tenantId, phone, device)
   const now = yield* Clock.currentTimeMillis
   const expiresAt = now + codeLimits.life * 1000
@@ -48,7 +53,9 @@ export const makeCode = Effect.fn("identity.makeCode")(function* (tenantId: stri
     // A day of silence forgives earlier codes.
     const sends = last === undefined || now - last.sent_at.getTime() > 86_400_000 ? 0 : last.sends
     const pause = Math.min(codeLimits.pause * 2 ** Math.max(0, sends - 1), 3_600)
-    const wait = last === undefined || sends === 0 ? 0 : Math.ceil((last.sent_at.getTime() + pause * 1000 - now) / 1000)
+    const left = last === undefined || sends === 0 ? 0 : (last.sent_at.getTime() - now) / 1000 + pause
+    // A code that seems to come from later was sent by a clock that has been set back since; nobody waits for that time to come.
+    const wait = left > 2 * pause ? 0 : Math.ceil(left)
     if (wait > 0)
       return yield* new TooManyRequests({
         message: `A code was sent a moment ago. Ask for another in ${wait} seconds.`,
@@ -66,14 +73,15 @@ export const makeCode = Effect.fn("identity.makeCode")(function* (tenantId: stri
 })
 
 /**
- * Counts a try against the phone's code and says whether it was right; a right one uses the code up. The count is committed before the
+ * Counts a try against the phone's code and says whether it was right and asked for this purpose; a right one uses the code up. The count is committed before the
  * code is looked at, so that a hundred at once get five looks. Where there is no code, as much work is done as where there is one.
  */
 export const tryCode = Effect.fn("identity.tryCode")(function* (
   tenantId: string,
   phone: string,
   code: string,
-  device?: string
+  device?: string,
+  purpose: CodePurpose = "sign-in"
 ) {
   // A code that was asked for without naming the device is among everybody's.
   const places = [yield* placeOf(tenantId, phone, device), yield* phoneHash(tenantId, phone)]
@@ -92,7 +100,7 @@ export const tryCode = Effect.fn("identity.tryCode")(function* (
         returning phone_hash, code_hash, salt`
     )
   )
-  const hash = yield* codeHash(tenantId, phone, code, row?.salt ?? newSalt())
+  const hash = yield* codeHash(tenantId, phone, code, purpose, row?.salt ?? newSalt())
   if (row === undefined || !sameHash(row.code_hash, hash)) return false
   // Single use: of several requests with the same right code one deletes the row, the others find none.
   const used = yield* withTenant(tenantId)(

@@ -2,11 +2,15 @@
 import { randomBytes } from "node:crypto"
 import bowser from "bowser"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Erased } from "../../kernel/Erased.ts"
+import { NewDevices } from "../../kernel/NewDevices.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { newId } from "../../kernel/ids.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
-import { principalOfPhone } from "../../kernel/personal/people.ts"
+import { phoneColumn } from "../../kernel/personal/people.ts"
 
 /** Form of a device's number: 256 random bits. */
 export const devicePattern = /^mdv_[A-Za-z0-9_-]{43}$/
@@ -34,17 +38,32 @@ export interface Recognised {
 const hashOf = (keys: Keys["Service"], tenantId: string, number: string) =>
   Buffer.from(keys.mac("device", `${tenantId} ${number}`)).toString("base64url")
 
-/** Whether somebody of this phone has signed in on the device before. */
+/** Whether somebody of this phone has signed in on the device before. One question, so that it takes as long for an unknown phone. */
 export const isKnownTo = Effect.fnUntraced(function* (phone: string, number: string) {
   const { sql, tenantId } = yield* TenantTx
   const hash = hashOf(yield* Keys, tenantId, number)
-  const person = yield* principalOfPhone(phone)
-  if (person === undefined) return false
   const rows = yield* sql`
-    select from mahalla.sign_in_device
-    where tenant_id = ${tenantId} and principal_id = ${person.id} and device_hash = ${hash}`
+    select from mahalla.sign_in_device d join mahalla.principal p on p.tenant_id = d.tenant_id and p.id = d.principal_id
+    where d.tenant_id = ${tenantId} and d.device_hash = ${hash}
+      and (p.phone_index = ${yield* phoneColumn.index(phone)} or p.phone = ${phone})`
   return rows.length > 0
 })
+
+/** See `NewDevices`. */
+const newDevices: (typeof NewDevices)["Service"] = {
+  latest: Effect.fnUntraced(function* (principalId, { from, to }) {
+    const { sql, tenantId } = yield* TenantTx
+    const rows = yield* sql<{ at: Date }>`
+      select first_used_at as at from mahalla.sign_in_device
+      where tenant_id = ${tenantId} and principal_id = ${principalId} and first_used_at > ${from} and first_used_at <= ${to}
+        and first_used_at > (select min(first_used_at) from mahalla.sign_in_device where tenant_id = ${tenantId} and principal_id = ${principalId})
+      order by first_used_at desc limit 1`
+    return rows[0]?.at
+  })
+}
+export const layerNewDevices: Layer.Layer<Erased> = Layer.succeedContext(
+  Context.make(NewDevices, newDevices) as Context.Context<Erased>
+)
 
 /** Of how many people somebody has signed in on the same device. */
 export const peopleOn = Effect.fnUntraced(function* (deviceId: string) {

@@ -95,7 +95,10 @@ const takeTry = (tenantId: string, principalId: string) =>
 
 const wrong = new SignInRefused({ message: "The code is wrong or was used before. Wait for the next one." })
 
-const refuse = (tenantId: string, self: Self, factor: "totp" | "recovery-codes") =>
+/** Whose factor it is, and in which session; there is none yet on pages that lead to an app. */
+type Shower = Pick<Self, "principalId"> & Partial<Self>
+
+const refuse = (tenantId: string, self: Shower, factor: "totp" | "recovery-codes") =>
   withTenant(tenantId)(appendEvent(FactorRefused, { ...self, factor }, { actorId: self.principalId })).pipe(
     Effect.andThen(Effect.fail(wrong))
   )
@@ -116,9 +119,14 @@ export const confirmTotp = Effect.fn("identity.confirmTotp")(function* (tenantId
   return right ? set.codes : yield* refuse(tenantId, self, "totp")
 })
 
-/** Takes a code of the app, or a recovery code, for a session. */
-export const showFactor = Effect.fn("identity.showFactor")(function* (tenantId: string, self: Self, code: string) {
-  const { principalId, sessionId } = self
+/** Takes a code of the app, or a recovery code; `taken` is in the transaction that uses it up. */
+const takeFactor = Effect.fn("identity.takeFactor")(function* <E, R>(
+  tenantId: string,
+  self: Shower,
+  code: string,
+  taken: Effect.Effect<void, E, R>
+) {
+  const { principalId } = self
   const inside = withTenant(tenantId)
   yield* takeTry(tenantId, principalId)
   const factor = /^\d{6}$/.test(code) ? "totp" : "recovery-codes"
@@ -126,18 +134,26 @@ export const showFactor = Effect.fn("identity.showFactor")(function* (tenantId: 
   const hash = salt === undefined ? undefined : yield* recoveryHash(tenantId, principalId, code, salt)
   const right = yield* inside(
     Effect.gen(function* () {
-      const taken =
+      const good =
         factor === "totp"
           ? yield* takeTotp(principalId, code, true)
           : hash !== undefined && (yield* takeRecoveryCode(principalId, hash))
-      if (!taken) return false
-      yield* passSecondFactor(principalId, sessionId)
+      if (!good) return false
+      yield* taken
       yield* appendEvent(FactorPassed, { ...self, factor }, { actorId: principalId })
       return true
     })
   )
   if (!right) yield* refuse(tenantId, self, factor)
 })
+
+/** Takes a code of the app, or a recovery code, for a session. */
+export const showFactor = (tenantId: string, self: Self, code: string) =>
+  takeFactor(tenantId, self, code, passSecondFactor(self.principalId, self.sessionId))
+
+/** The same of somebody who has shown a code of their phone and gets no session of ours. */
+export const proveFactor = (tenantId: string, principalId: string, code: string) =>
+  takeFactor(tenantId, { principalId }, code, Effect.void)
 
 /** Takes the app away. */
 export const removeTotp = Effect.fn("identity.removeTotp")(function* (self: Self) {

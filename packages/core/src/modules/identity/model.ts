@@ -8,10 +8,20 @@ export const Phone = Schema.String.check(Schema.isPattern(/^\+[1-9]\d{6,14}$/)).
   description: "E.164, as +998901234567"
 })
 
+/** What somebody has shown to begin a session. */
+export const SignInBy = Schema.Literals(["code", "link", "passkey", "openid"])
+export type SignInBy = typeof SignInBy.Type
+
 /** What was shown is wrong, used, or too old; one text for all, so that nothing can be learned from it. */
 export class SignInRefused extends Data.TaggedError("SignInRefused")<{ readonly message: string }> {}
 
 export const codeRefused = new SignInRefused({ message: "The code is wrong or too old. Ask for a new one." })
+
+/**
+ * What a code was asked for; it is worth nothing for anything else. Apps of third parties name the one sign-in that it is for, so that a code
+ * of one browser is worth nothing in another.
+ */
+export type CodePurpose = "sign-in" | "delete-account" | `app ${string}`
 
 export const codeLimits = {
   /** Seconds a code is good for. */

@@ -1,10 +1,13 @@
-/** Ways to sign in as a part of a person: what they were, without what makes them work, and their end. */
+/** Ways to sign in as a part of a person: what they were, without what makes them work, and their end; and what registers said of them. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import type { PersonPart } from "../../kernel/personal/PersonPart.ts"
+import { claimsColumn, referenceColumn } from "./checks.ts"
 import { ApiKeyRevoked } from "./events.ts"
+import { subjectColumn } from "./openIdAccounts.ts"
+import { listInvitations } from "./openIdLinks.ts"
 
 const signInsOfPerson: PersonPart = {
   id: "signIns",
@@ -96,10 +99,65 @@ const keysOfPerson: PersonPart = {
   })
 }
 
+interface CheckOfPerson {
+  readonly id: string
+  readonly claims: string | null
+  readonly reference: string | null
+}
+
+const checksOfPerson: PersonPart = {
+  id: "identityChecks",
+  collect: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    const rows = yield* sql<CheckOfPerson>`
+      select id, register, consent, state, reason, assurance, claims, reference, asked_at as "askedAt", settled_at as "settledAt"
+      from mahalla.identity_check where tenant_id = ${tenantId} and principal_id = ${personId} order by id`
+    return yield* Effect.forEach(rows, ({ claims, reference, ...row }) =>
+      Effect.gen(function* () {
+        return {
+          ...row,
+          claims: claims === null ? null : (JSON.parse(yield* claimsColumn.open(row.id, claims)) as unknown),
+          reference: reference === null ? null : yield* referenceColumn.open(row.id, reference)
+        }
+      })
+    )
+  }),
+  // Their number is free again.
+  erase: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    yield* sql`delete from mahalla.identity_check where tenant_id = ${tenantId} and principal_id = ${personId}`
+  })
+}
+
+/** Outside identities, and those that an administrator expects. */
+const openIdOfPerson: PersonPart = {
+  id: "openid",
+  collect: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    const links = yield* sql<{ id: string; sealed: string }>`
+      select l.id, l.provider_id as provider, o.issuer, l.subject_sealed as sealed, l.created_at as "createdAt", l.last_used_at as "lastUsedAt"
+      from mahalla.openid_link l join mahalla.openid_provider o on o.tenant_id = l.tenant_id and o.id = l.provider_id
+      where l.tenant_id = ${tenantId} and l.principal_id = ${personId} order by l.id`
+    return {
+      links: yield* Effect.forEach(links, ({ sealed, ...link }) =>
+        Effect.map(subjectColumn.open(link.id, sealed), (subject) => ({ ...link, subject }))
+      ),
+      invitations: yield* listInvitations(personId)
+    }
+  }),
+  erase: Effect.fnUntraced(function* (personId) {
+    const { sql, tenantId } = yield* TenantTx
+    yield* sql`delete from mahalla.openid_link where tenant_id = ${tenantId} and principal_id = ${personId}`
+    yield* sql`delete from mahalla.openid_invitation where tenant_id = ${tenantId} and principal_id = ${personId}`
+  })
+}
+
 export const identityOfPerson: ReadonlyArray<PersonPart> = [
   signInsOfPerson,
   sessionsOfPerson,
   devicesOfPerson,
   factorsOfPerson,
-  keysOfPerson
+  openIdOfPerson,
+  keysOfPerson,
+  checksOfPerson
 ]

@@ -1,4 +1,6 @@
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { assert, layer } from "@effect/vitest"
@@ -14,7 +16,7 @@ import { endOtherSessions, endSession, listSessions, refreshSession, type Tokens
 import { beginSession } from "./signIn.ts"
 import { sweepIdentity } from "./sweep.ts"
 
-const migrations = ["0001_identity", "0002_sessions-and-factors"].map((name) =>
+const migrations = ["0001_identity", "0002_sessions-and-factors", "0004_openid"].map((name) =>
   readMigration("identity", new URL(`./migrations/${name}.sql`, import.meta.url))
 )
 const rooms = AccessTokens.layer("https://city.example").pipe(
@@ -150,6 +152,83 @@ layer(rooms, { excludeTestServices: true })("a session", (it) => {
       assert.strictEqual(theirs.refreshExpiresIn, sessionLife.staff.whole)
       assert.isNull(yield* staff.state(theirs.sessionId, sessionLife.staff.idle + 5))
       assert.isTrue((yield* Effect.flatMap(start("person", ["inspector"]), (given) => given.open)).staff)
+    })
+  )
+
+  it.effect("has_the_life_of_staff_from_the_day_its_person_is_given_a_role", () =>
+    Effect.gen(function* () {
+      const one = yield* start()
+      const { idle, whole } = sessionLife.staff
+      const [used, left] = [yield* one.open, yield* one.open]
+      yield* one.rows(
+        ({ sql, tenantId }) => sql`
+          insert into mahalla.role_grant (tenant_id, id, principal_id, role, granted_at)
+          values (${tenantId}, gen_random_uuid(), ${one.principalId}, 'inspector', now())`
+      )
+      let tokens = yield* one.refresh(used.refreshToken)
+      assert.isAtMost(tokens.refreshExpiresIn, whole)
+      let passed = 0
+      for (; passed + idle < whole; passed += idle - 60) tokens = yield* after(passed)(one.refresh(tokens.refreshToken))
+      assert.strictEqual((yield* Effect.flip(after(whole + 5)(one.refresh(tokens.refreshToken))))._tag, "SignInRefused")
+      assert.isNull(yield* one.state(used.sessionId, whole + 5))
+      assert.strictEqual((yield* Effect.flip(after(idle + 5)(one.refresh(left.refreshToken))))._tag, "SignInRefused")
+    })
+  )
+
+  it.effect("that_has_run_out_is_no_theft_however_often_an_app_tries_again", () =>
+    Effect.gen(function* () {
+      const one = yield* start()
+      const { refreshToken } = yield* one.open
+      for (let tries = 0; tries < 3; tries++)
+        assert.strictEqual(
+          (yield* Effect.flip(after(sessionLife.person.idle + 5)(one.refresh(refreshToken))))._tag,
+          "SignInRefused"
+        )
+      assert.deepStrictEqual(yield* one.events, ["identity.signed-in"])
+    })
+  )
+
+  it.effect("that_begins_while_its_owner_is_blocked_or_gets_a_factor_hears_of_it", () =>
+    Effect.gen(function* () {
+      /** A sign-in that begins while a transaction is open which does this. */
+      const beside = Effect.fnUntraced(function* (what: (sql: TenantTx["Service"]) => Effect.Effect<unknown, unknown>) {
+        const one = yield* start()
+        const done = yield* Deferred.make<void>()
+        const goOn = yield* Deferred.make<void>()
+        const change = yield* Effect.forkChild(
+          one.rows((tx) =>
+            what(tx).pipe(
+              Effect.andThen(Deferred.succeed(done, undefined)),
+              Effect.andThen(Deferred.await(goOn)),
+              Effect.as([])
+            )
+          )
+        )
+        yield* Deferred.await(done)
+        const signIn = yield* Effect.forkChild(Effect.result(one.open))
+        yield* Effect.sleep("200 millis")
+        yield* Deferred.succeed(goOn, undefined)
+        yield* Fiber.join(change)
+        return { ...one, outcome: yield* Fiber.join(signIn) }
+      })
+      const blocked = yield* beside(
+        ({ sql, tenantId }) => sql`update mahalla.principal set status = 'blocked' where tenant_id = ${tenantId}`
+      )
+      yield* blocked.rows(({ sql }) => sql`update mahalla.principal set status = 'active'`)
+      assert.deepStrictEqual(
+        yield* blocked.rows(({ sql }) => sql`select id from mahalla.session where ended_at is null`),
+        []
+      )
+      assert.strictEqual(blocked.outcome._tag, "Failure")
+      const proved = yield* beside(({ sql, tenantId }) =>
+        Effect.andThen(
+          sql`select from mahalla.principal where tenant_id = ${tenantId} for update`,
+          sql`
+            insert into mahalla.totp (tenant_id, principal_id, secret, created_at, confirmed_at)
+            select tenant_id, id, 'sealed', now(), now() from mahalla.principal where tenant_id = ${tenantId}`
+        )
+      )
+      assert.strictEqual(proved.outcome._tag === "Success" && proved.outcome.success.secondFactor, "pending")
     })
   )
 

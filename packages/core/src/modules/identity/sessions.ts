@@ -11,7 +11,7 @@ import { appendEvent } from "../../kernel/events/append.ts"
 import { AccessTokens } from "../../kernel/http/tokens.ts"
 import { newId } from "../../kernel/ids.ts"
 import { RefreshReused, SessionEnded } from "./events.ts"
-import { sessionLife, SignInRefused } from "./model.ts"
+import { sessionLife, type SignInBy, SignInRefused } from "./model.ts"
 import { tellPerson } from "./notices.ts"
 
 export type SecondFactor = "none" | "pending" | "passed"
@@ -74,7 +74,8 @@ const tokensOf = Effect.fnUntraced(function* (
   return tokens
 })
 
-const isStaff = Effect.fnUntraced(function* (principalId: string) {
+/** Whether the person is of the staff: by kind, by a role, or by one that was handed on. */
+export const isStaff = Effect.fnUntraced(function* (principalId: string) {
   const { sql, tenantId } = yield* TenantTx
   const now = new Date(yield* Clock.currentTimeMillis)
   const [row] = yield* sql<{ staff: boolean }>`
@@ -90,10 +91,22 @@ const isStaff = Effect.fnUntraced(function* (principalId: string) {
 const lifeOf = (staff: boolean, secondFactor: SecondFactor) =>
   secondFactor === "pending" ? sessionLife.pending : staff ? sessionLife.staff : sessionLife.person
 
+const gone = new SignInRefused({ message: "This account is blocked or gone. Ask the operator." })
+
+/** Waits for whoever blocks the person or adds a factor at this moment: a session that began beside that would have heard of neither. */
+export const demandActive = Effect.fnUntraced(function* (principalId: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const active = yield* sql`
+    select from mahalla.principal where tenant_id = ${tenantId} and id = ${principalId} and status = 'active' for share`
+  if (active.length === 0) return yield* gone
+})
+
 export interface NewSession {
   readonly principalId: string
-  readonly by: "code" | "link" | "passkey"
+  readonly by: SignInBy
   readonly secondFactor: SecondFactor
+  /** When the person showed who they are, where that was elsewhere and before. */
+  readonly provedAt: Date | undefined
   readonly deviceId: string | null
 }
 
@@ -110,10 +123,11 @@ export const openSession = Effect.fn("identity.openSession")(function* (given: N
     expires_at: new Date(now + life.whole * 1000)
   }
   const at = new Date(now)
+  const provedAt = new Date(Math.min(now, given.provedAt?.getTime() ?? now))
   yield* sql`
     insert into mahalla.session (tenant_id, id, principal_id, signed_in_by, second_factor, proved_at, device_id, created_at, last_used_at,
                                  idle_until, expires_at)
-    values (${tenantId}, ${session.id}, ${given.principalId}, ${given.by}, ${given.secondFactor}, ${at}, ${given.deviceId}, ${at}, ${at},
+    values (${tenantId}, ${session.id}, ${given.principalId}, ${given.by}, ${given.secondFactor}, ${provedAt}, ${given.deviceId}, ${at}, ${at},
             ${new Date(now + life.idle * 1000)}, ${session.expires_at})`
   return yield* tokensOf(tenantId, session, yield* newRefreshToken(session.id, now), staff)
 })
@@ -148,20 +162,30 @@ const rotate = Effect.fnUntraced(function* (refreshToken: string) {
       select session_id from mahalla.refresh_token where tenant_id = ${tenantId} and token_hash = ${hash}`
     return known === undefined ? ({ _tag: "Unknown" } as const) : ({ _tag: "Reused", id: known.session_id } as const)
   }
+  // Where nothing came of it the token is as good as unused: an app that tries again has not copied it, and a clock that was wrong gets right.
+  const ended = Effect.as(
+    sql`update mahalla.refresh_token set used_at = null where tenant_id = ${tenantId} and token_hash = ${hash}`,
+    { _tag: "Ended" } as const
+  )
   // Waits for whoever is ending the session, and then finds it ended.
-  const [session] = yield* sql<SessionRow>`
-    select s.id, s.principal_id, s.second_factor, s.expires_at from mahalla.session s
+  const [held] = yield* sql<SessionRow & { readonly last_used_at: Date }>`
+    select s.id, s.principal_id, s.second_factor, s.expires_at, s.last_used_at from mahalla.session s
     join mahalla.principal p on p.tenant_id = s.tenant_id and p.id = s.principal_id
     where s.tenant_id = ${tenantId} and s.id = ${used.session_id} and s.ended_at is null and s.expires_at > ${at} and s.idle_until > ${at}
       and p.status = 'active'
     for update of s`
-  if (session === undefined) return { _tag: "Ended" } as const
-  const staff = yield* isStaff(session.principal_id)
-  const { idle } = lifeOf(staff, session.second_factor)
-  yield* sql`
-    update mahalla.session set last_used_at = ${at}, idle_until = ${new Date(now + idle * 1000)}
-    where tenant_id = ${tenantId} and id = ${session.id}`
-  return { _tag: "Refreshed", session, staff, token: yield* newRefreshToken(session.id, now) } as const
+  if (held === undefined) return yield* ended
+  const staff = yield* isStaff(held.principal_id)
+  const { idle, whole } = lifeOf(staff, held.second_factor)
+  // It began before its person had a role, or a second factor: from now on it has the life of those who do.
+  if (held.last_used_at.getTime() + idle * 1000 <= now) return yield* ended
+  // A clock that was put back shortens nothing.
+  const [refreshed] = yield* sql<SessionRow>`
+    update mahalla.session set last_used_at = greatest(last_used_at, ${at}),
+      idle_until = case when last_used_at > ${at} then idle_until else ${new Date(now + idle * 1000)} end,
+      expires_at = case when last_used_at > ${at} then expires_at else least(expires_at, ${new Date(now + whole * 1000)}) end
+    where tenant_id = ${tenantId} and id = ${held.id} returning id, principal_id, second_factor, expires_at`
+  return { _tag: "Refreshed", session: refreshed!, staff, token: yield* newRefreshToken(held.id, now) } as const
 })
 
 /** Ends a session that is in force. False when it was not. */
@@ -237,7 +261,7 @@ export const listSessions = Effect.fnUntraced(function* (
   const now = new Date(yield* Clock.currentTimeMillis)
   return yield* sql<{
     readonly id: string
-    readonly signedInBy: "code" | "link" | "passkey"
+    readonly signedInBy: SignInBy
     readonly secondFactor: SecondFactor
     readonly device: string | null
     readonly createdAt: Date

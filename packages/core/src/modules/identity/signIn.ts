@@ -6,7 +6,8 @@ import { raiseAlert } from "../security/index.ts"
 import { peopleOn, recognise } from "./devices.ts"
 import { NewDevice, SignedIn, SignInRefusedEvent } from "./events.ts"
 import { tellPerson } from "./notices.ts"
-import { openSession } from "./sessions.ts"
+import type { SignInBy } from "./model.ts"
+import { demandActive, openSession } from "./sessions.ts"
 
 /** The client's side of a sign-in. */
 export interface Visit {
@@ -27,16 +28,27 @@ export const hasFactor = Effect.fnUntraced(function* (principalId: string) {
 /** Accounts on one device that are more than a household: staff looks at it. */
 const manyPeople = 5
 
+/** What somebody else has seen of the person, where it was not seen here. */
+export interface Proof {
+  /** Whether a second factor was shown there. */
+  readonly secondFactor?: boolean
+  /** When the person showed who they are. Default: now. */
+  readonly at?: Date
+}
+
 /** Begins a session for somebody who has just shown who they are. */
 export const beginSession = Effect.fn("identity.beginSession")(function* (
   principalId: string,
-  by: "code" | "link" | "passkey",
-  visit: Visit
+  by: SignInBy,
+  visit: Visit,
+  proof: Proof = {}
 ) {
+  yield* demandActive(principalId)
   // A passkey is two factors in one: the device, and the person before it.
-  const secondFactor = by === "passkey" ? "passed" : (yield* hasFactor(principalId)) ? "pending" : "none"
+  const passed = by === "passkey" || proof.secondFactor === true
+  const secondFactor = passed ? "passed" : (yield* hasFactor(principalId)) ? "pending" : "none"
   const device = yield* recognise(principalId, visit.device, visit.userAgent)
-  const tokens = yield* openSession({ principalId, by, secondFactor, deviceId: device.id })
+  const tokens = yield* openSession({ principalId, by, secondFactor, provedAt: proof.at, deviceId: device.id })
   const { sessionId } = tokens
   yield* appendEvent(SignedIn, { principalId, sessionId, by, secondFactor }, { actorId: principalId })
   if (device.familiarity !== "known") {
@@ -56,5 +68,5 @@ export const beginSession = Effect.fn("identity.beginSession")(function* (
 })
 
 /** Writes a refusal down in a transaction of its own, before it is answered. */
-export const writeRefusal = (tenantId: string, by: "code" | "link" | "passkey", subject?: string) =>
+export const writeRefusal = (tenantId: string, by: SignInBy, subject?: string) =>
   withTenant(tenantId)(appendEvent(SignInRefusedEvent, { by, ...(subject === undefined ? {} : { subject }) }))

@@ -8,7 +8,8 @@ import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
 import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { devicePattern } from "./devices.ts"
-import { Phone } from "./model.ts"
+import { VerifiedView } from "./checksApi.ts"
+import { Phone, SignInBy } from "./model.ts"
 import { refreshTokenPattern } from "./sessions.ts"
 
 const Language = Schema.String.check(Schema.isMaxLength(35))
@@ -44,6 +45,8 @@ const Me = Schema.Struct({
   language: Schema.String,
   /** The last two digits only. */
   phone: Schema.NullOr(Schema.String),
+  /** That a register has confirmed who this is. */
+  verified: Schema.NullOr(VerifiedView),
   roles: Schema.Array(Schema.Struct({ role: Schema.String, territoryId: Schema.NullOr(Id) }))
 }).annotate({ identifier: "Me" })
 
@@ -51,7 +54,7 @@ const SessionView = Schema.Struct({
   id: Id,
   /** The one that asks. */
   current: Schema.Boolean,
-  signedInBy: Schema.Literals(["code", "link", "passkey"]),
+  signedInBy: SignInBy,
   /** Coarse, as "Chrome on Android". */
   device: Schema.NullOr(Schema.String),
   secondFactor: Schema.Literals(["none", "pending", "passed"]),
@@ -67,7 +70,9 @@ export const SignInGroup = HttpApiGroup.make("identity")
         phone: Phone,
         language: Schema.optionalKey(Language),
         /** Of a device known here: strangers who ask for codes do not make it wait. */
-        device: Schema.optionalKey(Device)
+        device: Schema.optionalKey(Device),
+        /** A code is worth nothing for anything else; `sign-in` where nothing is said. */
+        purpose: Schema.optionalKey(Schema.Literals(["sign-in", "delete-account"]))
       }),
       success: Schema.Struct({ expiresIn: Schema.Int }).pipe(HttpApiSchema.status(202))
     }).annotate(OpenApi.Transform, limitedRoute)

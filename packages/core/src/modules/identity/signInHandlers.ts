@@ -9,6 +9,7 @@ import { nameOf, type NameRow, phoneOf, type PhoneRow, sealName } from "../../ke
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { IdentityApi } from "./api.ts"
 import { enterByCode, sendCodeTo } from "./byPhone.ts"
+import { verifiedOf, verifiedView } from "./checks.ts"
 import { useLink } from "./links.ts"
 import { codeLimits } from "./model.ts"
 import { endOtherSessions, endSession, listSessions, refreshSession } from "./sessions.ts"
@@ -28,12 +29,14 @@ const me = Effect.gen(function* () {
           select id, name, name_sealed, phone, phone_sealed, language from mahalla.principal where tenant_id = ${tenantId} and id = ${actor.id}`
   const row = rows[0]
   const phone = row === undefined ? null : yield* phoneOf(row)
+  const verified = actor.id === null ? undefined : yield* verifiedOf(actor.id)
   return {
     id: actor.id,
     kind: actor.kind,
     name: row === undefined ? null : yield* nameOf(row),
     language: row?.language ?? tenant.settings.languages[0] ?? "en",
     phone: phone === null ? null : `…${phone.slice(-2)}`,
+    verified: verified === undefined ? null : verifiedView(verified),
     roles: actor.grants.map(({ role, territoryId }) => ({ role, territoryId }))
   }
 })

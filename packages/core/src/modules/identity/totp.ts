@@ -1,23 +1,13 @@
-/** Codes of an authenticator app (RFC 6238): SHA-1, six digits, thirty seconds, one step of drift either way, none taken twice. */
-import { Secret, TOTP } from "otpauth"
+/** The authenticator app of a person: set up, and its codes taken, none of them twice. */
+import { Secret } from "otpauth"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Refused } from "../../kernel/cases/model.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { sealedColumn } from "../../kernel/personal/Vault.ts"
-
-const period = 30
+import { totpStep, totpUri } from "../../kernel/totp.ts"
 
 export const secretColumn = sealedColumn("totp", "secret")
-
-const totpOf = (secret: string, issuer = "Mahalla", label = "") =>
-  new TOTP({ issuer, label, algorithm: "SHA1", digits: 6, period, secret: Secret.fromBase32(secret) })
-
-/** The time step whose code it is; undefined when it is none of the three. */
-const stepOf = (secret: string, code: string, now: number): number | undefined => {
-  const delta = totpOf(secret).validate({ token: code, timestamp: now, window: 1 })
-  return delta === null ? undefined : Math.floor(now / 1000 / period) + delta
-}
 
 /** Begins to set one up; it counts once a code of it was shown. A second beginning takes the place of the first. */
 export const beginTotp = Effect.fn("identity.beginTotp")(function* (
@@ -40,7 +30,7 @@ export const beginTotp = Effect.fn("identity.beginTotp")(function* (
       code: "factor-exists",
       message: "An authenticator app is set up already. Remove it before you set up another."
     })
-  return { secret, uri: totpOf(secret, issuer, label).toString() }
+  return { secret, uri: totpUri(secret, issuer, label) }
 })
 
 /**
@@ -58,7 +48,7 @@ export const takeTotp = Effect.fn("identity.takeTotp")(function* (
     select secret from mahalla.totp
     where tenant_id = ${tenantId} and principal_id = ${principalId} and (confirmed_at is not null) = ${confirmed}`
   if (row === undefined) return false
-  const step = stepOf(yield* secretColumn.open(principalId, row.secret), code, now)
+  const step = totpStep(yield* secretColumn.open(principalId, row.secret), code, now)
   if (step === undefined) return false
   const taken = yield* sql`
     update mahalla.totp set last_step = ${step}, confirmed_at = coalesce(confirmed_at, ${new Date(now)})

@@ -5,18 +5,17 @@ import { TenantTx } from "../../kernel/db/Database.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { RequestInfo } from "../../kernel/http/Door.ts"
 import { missingStep, StaffNeedsSecondFactor } from "../../kernel/http/secondFactor.ts"
-import { senderOf } from "../../kernel/limits/address.ts"
-import { takeFrom } from "../../kernel/limits/gcra.ts"
+import { takeByAddress } from "../../kernel/limits/address.ts"
 import { nameOf, type NameRow, phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import type { Tokens } from "./sessions.ts"
 import type { Visit } from "./signIn.ts"
 
 /** Takes one from what an address may try in ten minutes. */
-export const limitByAddress = Effect.fnUntraced(function* (what: "link" | "passkey", amount: number) {
+export const limitByAddress = Effect.fnUntraced(function* (what: "link" | "passkey" | "openid", amount: number) {
   const { ip, tenant } = yield* RequestInfo
-  yield* takeFrom(tenant.tenantId, {
-    key: `${what}:ip:${senderOf(ip)}`,
+  yield* takeByAddress(tenant.tenantId, ip, {
+    what,
     amount,
     window: 600,
     message: "Too many tries from here. Wait a few minutes."

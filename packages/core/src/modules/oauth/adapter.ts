@@ -74,6 +74,13 @@ const consumeRecord = Effect.fnUntraced(function* (model: string, id: string) {
   return rows.length > 0
 })
 
+const grantOfRecord = Effect.fnUntraced(function* (model: string, id: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const rows = yield* sql<{ grant_id: string | null }>`
+    select grant_id from mahalla.oauth_record where tenant_id = ${tenantId} and model = ${model} and id = ${id}`
+  return rows[0]?.grant_id
+})
+
 const destroyRecord = Effect.fnUntraced(function* (model: string, id: string) {
   const { sql, tenantId } = yield* TenantTx
   yield* sql`delete from mahalla.oauth_record where tenant_id = ${tenantId} and model = ${model} and id = ${id}`
@@ -111,7 +118,11 @@ export const makeAdapter = (options: AdapterOptions): AdapterFactory => {
       // Devices with a keyboard of four buttons are not served.
       findByUserCode: () => Promise.resolve(undefined),
       consume: async (id) => {
-        if (!(await run(consumeRecord(model, hashOf(id))))) throw used(model)
+        if (await run(consumeRecord(model, hashOf(id)))) return
+        // As if it had come a moment later: of two who have the same token one may be a thief, and it may be the one who was faster.
+        const grantId = await run(grantOfRecord(model, hashOf(id)))
+        if (grantId != null) await revoke(grantId)
+        throw used(model)
       },
       destroy: (id) => (grants ? revoke(id) : run(destroyRecord(model, hashOf(id)))),
       revokeByGrantId: revoke

@@ -1,15 +1,17 @@
 /** Signing in and consenting, step by step: one form a page, 303 after each, nothing remembered outside the provider's own record. */
 import { createHash, timingSafeEqual } from "node:crypto"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type Database, TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
 import { nameOf, type NameRow, phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
+import type { RoleBook } from "../../kernel/policy/roles.ts"
 import type { Messengers } from "../../kernel/ports.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
-import { personByCode, Phone, sendCodeTo } from "../identity/index.ts"
+import { personByCode, Phone, type Proved, proveFactor, sendCodeTo } from "../identity/index.ts"
 import { readForm } from "./form.ts"
 import type { Addresses } from "./issuer.ts"
 import {
@@ -17,6 +19,7 @@ import {
   codePage,
   consentPage,
   expiredPage,
+  factorPage,
   type Form,
   phonePage,
   securityHeaders
@@ -27,7 +30,7 @@ import type { Limiter } from "../../ports/Limiter.ts"
 import { type Seal, sealOf } from "./seal.ts"
 import { languageOf, textsOf } from "./texts.ts"
 
-export type OAuthServices = Database | Keys | Limiter | Messengers
+export type OAuthServices = Database | Keys | Limiter | Messengers | RoleBook
 
 type Interaction = Awaited<ReturnType<Provider["interactionDetails"]>>
 
@@ -39,11 +42,25 @@ interface Room {
   readonly run: <A, E>(effect: Effect.Effect<A, E, OAuthServices>) => Promise<A>
 }
 
+/** Of an authenticator app, or a recovery code. */
+const factorForm = /^(\d{6}|[0-9A-Za-z]{5}-?[0-9A-Za-z]{5})$/
+
 const isPhone = Schema.is(Phone)
 
 /** The phone between its two steps: sealed for this interaction, so that neither address nor page shows it. */
 const phoneCookie = "mahalla_phone"
 const place = (uid: string) => `phone ${uid}`
+
+/** Who has shown a code of their phone and must show a second factor yet: sealed likewise. */
+const provedCookie = "mahalla_proved"
+const provedPlace = (uid: string) => `proved ${uid}`
+/** Seconds for which that is remembered. */
+const provedLife = 600
+
+interface HalfWay extends Proved {
+  /** Epoch milliseconds. */
+  readonly until: number
+}
 
 const cookieOf = (request: IncomingMessage, name: string) =>
   (request.headers.cookie ?? "")
@@ -120,12 +137,18 @@ export const answerInteraction =
     const app = await inside(appOf(String(params["client_id"])))
     if (app === undefined) return send(400, expiredPage(language))
     const form = (problem?: string): Form => ({ language, action, csrf, ...(problem === undefined ? {} : { problem }) })
-    const setPhone = (phone: string | undefined) =>
+    /** Undefined takes it away. */
+    const setCookie = (name: string, value: string | undefined) =>
       response.appendHeader(
         "set-cookie",
-        `${phoneCookie}=${phone === undefined ? "" : seal.close(place(uid), phone)}; Path=${action}; HttpOnly; SameSite=Lax; Max-Age=${phone === undefined ? 0 : 600}${addresses.issuer.startsWith("https:") ? "; Secure" : ""}`
+        `${name}=${value ?? ""}; Path=${action}; HttpOnly; SameSite=Lax; Max-Age=${value === undefined ? 0 : provedLife}${addresses.issuer.startsWith("https:") ? "; Secure" : ""}`
       )
+    const purpose = `app ${uid}` as const
     const phone = seal.open(place(uid), cookieOf(request, phoneCookie) ?? "")
+    const now = await run(Clock.currentTimeMillis)
+    // Sealed by us, so it is what we have put in.
+    const kept = seal.open(provedPlace(uid), cookieOf(request, provedCookie) ?? "") as HalfWay | undefined
+    const halfWay = kept !== undefined && kept.until > now ? kept : undefined
     const accountId = details.session?.accountId
     const person = accountId === undefined ? undefined : await inside(personOf(accountId))
     const scopes = askedScopes(details, app.scopes)
@@ -133,12 +156,26 @@ export const answerInteraction =
       send(status, phonePage(form(problem), app.name, tenant.name), redirectUri)
     const onCode = (status: number, to: string, problem?: string) =>
       send(status, codePage(form(problem), to.slice(-2)), redirectUri)
+    const onFactor = (status: number, { needs }: Proved, problem?: string) =>
+      send(status, factorPage(form(problem), needs === "code"), redirectUri)
+    /** Who somebody is has been shown. */
+    const enter = async (principalId: string, amr: ReadonlyArray<string>) => {
+      setCookie(provedCookie, undefined)
+      if (accountId !== undefined && accountId !== principalId) await forgetSession(provider, details)
+      return provider.interactionFinished(
+        request,
+        response,
+        { login: { accountId: principalId, remember: false, amr: [...amr] } },
+        { mergeWithLastSubmission: false }
+      )
+    }
     const goTo = (url: string) => {
       response.writeHead(303, { location: url, "cache-control": "no-store", "referrer-policy": "no-referrer" }).end()
     }
 
     if (request.method === "GET" || request.method === "HEAD") {
       if (step === "code" && typeof phone === "string") return onCode(200, phone)
+      if (step === "factor" && halfWay !== undefined) return onFactor(200, halfWay)
       if (step !== "") return goTo(action)
       if (details.prompt.name === "login" || person === undefined) return onPhone(200)
       const facts: ConsentFacts = {
@@ -172,7 +209,7 @@ export const answerInteraction =
     if (step === "phone") {
       const asked = (given.get("phone") ?? "").replaceAll(/[\s()-]/g, "")
       if (!isPhone(asked)) return onPhone(422, t.wrongPhone)
-      const failed = await run(sendCodeTo({ tenant, ip: facts.ip, phone: asked, language })).then(
+      const failed = await run(sendCodeTo({ tenant, ip: facts.ip, phone: asked, language, purpose })).then(
         () => undefined,
         refusal
       )
@@ -181,29 +218,41 @@ export const answerInteraction =
         if (failed._tag === "TooManyRequests") return onPhone(429, t.wait(failed.retryAfter ?? 60))
         throw new Error("The code could not be sent", { cause: failed })
       }
-      setPhone(asked)
+      setCookie(phoneCookie, seal.close(place(uid), asked))
       return goTo(`${action}/code`)
     }
     if (step === "code") {
       if (typeof phone !== "string") return goTo(action)
       const code = (given.get("code") ?? "").trim()
       if (!/^\d{6}$/.test(code)) return onCode(422, phone, t.wrongCode)
-      const proved = await run(personByCode({ tenant, ip: facts.ip, phone, language, code })).catch(refusal)
-      if (typeof proved !== "string") {
+      const proved = await run(personByCode({ tenant, ip: facts.ip, phone, language, code, purpose })).catch(refusal)
+      if (!("principalId" in proved)) {
         if (proved._tag === "TooManyRequests") return onCode(429, phone, t.wait(proved.retryAfter ?? 60))
         if (proved._tag === "SignInRefused") return onCode(422, phone, t.wrongCode)
         throw new Error("The code could not be checked", { cause: proved })
       }
-      setPhone(undefined)
+      setCookie(phoneCookie, undefined)
       // Staff have more rights and stronger ways to show who they are: none of these is lent to an app.
-      if ((await inside(personOf(proved)))?.kind !== "person") return onPhone(403, t.notForStaff)
-      if (accountId !== undefined && accountId !== proved) await forgetSession(provider, details)
-      return provider.interactionFinished(
-        request,
-        response,
-        { login: { accountId: proved, remember: false, amr: ["otp"] } },
-        { mergeWithLastSubmission: false }
-      )
+      if ((await inside(personOf(proved.principalId)))?.kind !== "person") return onPhone(403, t.notForStaff)
+      if (proved.needs === "nothing") return enter(proved.principalId, ["otp"])
+      // Pages without scripts cannot ask for one.
+      if (proved.needs === "passkey") return onPhone(403, t.passkeyOnly)
+      const remembered: HalfWay = { ...proved, until: now + provedLife * 1000 }
+      setCookie(provedCookie, seal.close(provedPlace(uid), remembered))
+      return goTo(`${action}/factor`)
+    }
+    if (step === "factor") {
+      if (halfWay === undefined) return goTo(action)
+      const { principalId } = halfWay
+      const code = (given.get("factor") ?? "").replaceAll(/\s/g, "")
+      if (!factorForm.test(code)) return onFactor(422, halfWay, t.wrongFactor)
+      const failed = await run(proveFactor(tenant.tenantId, principalId, code)).then(() => undefined, refusal)
+      if (failed?._tag === "TooManyRequests") return onFactor(429, halfWay, t.wait(failed.retryAfter ?? 60))
+      if (failed?._tag === "SignInRefused") return onFactor(422, halfWay, t.wrongFactor)
+      if (failed !== undefined) throw new Error("The second factor could not be checked", { cause: failed })
+      // They may have been blocked since they showed their phone's code.
+      if ((await inside(personOf(principalId)))?.kind !== "person") return onPhone(403, t.notForStaff)
+      return enter(principalId, ["otp", "mfa"])
     }
     if (step === "leave") {
       await forgetSession(provider, details)

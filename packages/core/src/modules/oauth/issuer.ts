@@ -1,6 +1,7 @@
 /** Under which address a tenant's provider is known. */
 import * as Effect from "effect/Effect"
 import { Deployment, type DeploymentFacts } from "../../kernel/Deployment.ts"
+import { tenantAddress } from "../../kernel/tenancy/address.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
 
 export interface Addresses {
@@ -14,25 +15,16 @@ export interface Addresses {
   readonly base: string
 }
 
-const isLoopback = (host: string) => /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(host)
-
-/**
- * A tenant with host names of its own has its issuer there; any other below the deployment's address. `host`: the `Host` header, looked at
- * only in `dev` without a public address, and only where it is this machine.
- */
+/** `host`: see `tenantAddress`. */
 export const addressesFor = (
   deployment: DeploymentFacts,
   tenant: Pick<Tenant, "slug" | "hosts">,
   host: string
 ): Addresses | undefined => {
-  const given =
-    deployment.publicUrl ?? (deployment.mode === "dev" && isLoopback(host) ? `http://${host.toLowerCase()}` : undefined)
-  if (given === undefined) return undefined
-  const url = new URL(given)
-  const own = deployment.publicUrl === undefined ? undefined : tenant.hosts[0]
-  if (own !== undefined) url.hostname = own
-  const base = url.href.replace(/\/$/, "")
-  const issuer = own === undefined ? `${base}/t/${tenant.slug}/oauth` : `${base}/oauth`
+  const found = tenantAddress(deployment, tenant, host)
+  if (found === undefined) return undefined
+  const { base, site } = found
+  const issuer = `${site}/oauth`
   return { issuer, mountPath: new URL(issuer).pathname, resource: `${base}/t/${tenant.slug}/v1`, base }
 }
 

@@ -4,10 +4,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Deployment } from "../../kernel/Deployment.ts"
-import { senderOf } from "../../kernel/limits/address.ts"
-import { takeFrom, type TooManyRequests } from "../../kernel/limits/gcra.ts"
-import { type ProblemAnswer, problem } from "../../kernel/http/problems.ts"
+import { takeByAddress } from "../../kernel/limits/address.ts"
+import { type ProblemAnswer, problem, problemOf } from "../../kernel/http/problems.ts"
 import type { MountFacts } from "../../kernel/module/defineModule.ts"
+import { loadPrincipal } from "../../kernel/policy/load.ts"
 import { tenantOfRequest } from "../../kernel/tenancy/resolve.ts"
 import type { Tenant } from "../../kernel/tenancy/Tenant.ts"
 import { readForm } from "./form.ts"
@@ -91,22 +91,23 @@ export const openMount = Effect.gen(function* () {
     const found = await run(
       Effect.gen(function* () {
         const tenant = yield* tenantOfRequest({ host: facts.host, slug: facts.slug ?? moved.slug })
-        yield* takeFrom(tenant.tenantId, {
-          key: `oauth:ip:${senderOf(facts.ip)}`,
+        yield* takeByAddress(tenant.tenantId, facts.ip, {
+          what: "oauth",
           amount: limits.requests,
           window: 60,
           message: "Too many requests from here. Wait a moment."
         })
+        // A closed city signs nobody in, for apps neither.
+        yield* loadPrincipal(tenant.tenantId, null)
         return { tenant, now: yield* Clock.currentTimeMillis }
       }).pipe(
-        Effect.catchTag("NotFound", () => Effect.succeed(undefined)),
-        Effect.catchTag("TooManyRequests", (error: TooManyRequests) => Effect.succeed(error))
+        Effect.catchTag(["NotFound", "Unauthorized"], () => Effect.succeed(undefined)),
+        Effect.catchTag(["TooManyRequests", "Suspended"], (error) => Effect.succeed(error))
       )
     )
     const answer = (given: ProblemAnswer) => refuse(response, facts.id, given)
     if (found === undefined) return answer(problem(404, "not-found", "There is no such city here."))
-    if ("_tag" in found)
-      return answer(problem(429, "too-many-requests", found.message, {}, { "retry-after": String(found.retryAfter) }))
+    if ("_tag" in found) return answer(problemOf(found)!)
     const { now, tenant } = found
     const addresses = addressesFor(deployment, tenant, request.headers.host ?? "")
     if (addresses === undefined)

@@ -78,6 +78,16 @@ export const codePage = (given: Form, lastDigits: string): string => {
   return page(given.language, t.codeTitle, alert(given) + form(given, "code", field) + other)
 }
 
+/** `app`: whether they have an authenticator app; else a recovery code is all that can be typed. */
+export const factorPage = (given: Form, app: boolean): string => {
+  const t = textsOf(given.language)
+  const field = `<label for="factor">${t.code}</label>
+<input id="factor" name="factor" autocomplete="one-time-code" autocapitalize="characters" spellcheck="false" pattern="[0-9]{6}|[0-9A-Za-z]{5}-?[0-9A-Za-z]{5}" required maxlength="11" ${described(given, "hint")}>
+<p class="hint" id="hint">${app ? t.factorHint : t.recoveryHint}</p><button class="first">${t.signIn}</button>`
+  const other = `<p><a href="${safe(given.action)}">${t.otherPhone}</a></p>`
+  return page(given.language, t.factorTitle, alert(given) + form(given, "factor", field) + other)
+}
+
 export interface ConsentFacts {
   readonly app: string
   readonly homepage: string | null

@@ -75,7 +75,7 @@ export const makeProvider = Effect.fnUntraced(function* ({ addresses, context, t
     scopes: [...identityScopeIds],
     claims: { openid: ["sub"], profile: ["name", "locale"] },
     responseTypes: ["code"],
-    clientAuthMethods: ["client_secret_basic", "private_key_jwt", "none"],
+    clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
     clientDefaults: { id_token_signed_response_alg: "ES256", grant_types: ["authorization_code"] },
     enabledJWA: {
       idTokenSigningAlgValues: ["ES256"],

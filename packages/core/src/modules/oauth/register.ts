@@ -7,13 +7,14 @@ import { appendEvent } from "../../kernel/events/append.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { newId } from "../../kernel/ids.ts"
 import { sealName } from "../../kernel/personal/people.ts"
+import { demandAllOf } from "../../kernel/policy/giving.ts"
 import { demandEverywhere, may } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
 import { type ClientRow, columns, newSecret } from "./clients.ts"
 import { AppDecided, AppDeleted, AppRegistered, AppSecretRotated, limits } from "./model.ts"
-import { redirectProblem } from "./redirects.ts"
-import { citizenScopes, serverScopes } from "./scopes.ts"
+import { redirectProblem } from "../../kernel/http/redirects.ts"
+import { citizenScopes, permissionsOf, serverScopes } from "./scopes.ts"
 
 export interface NewApp {
   readonly name: string
@@ -146,6 +147,8 @@ export const rotateSecret = Effect.fn("oauth.rotateSecret")(function* (id: strin
       code: "no-secret",
       message: `This app shows who it is by ${row.auth}; it has no secret.`
     })
+  // Its secret is all that the app may do: whoever takes one of somebody else's must have that themselves, and for good.
+  if (row.ownerId !== actor.id) yield* demandAllOf(permissionsOf(row.scopes), [], null)
   const secret = yield* newSecret(id)
   yield* appendEvent(AppSecretRotated, { appId: id, secretId: secret.id }, { actorId: actor.id })
   return secret

@@ -12,6 +12,11 @@ export interface Texts {
   readonly code: string
   readonly signIn: string
   readonly otherPhone: string
+  readonly factorTitle: string
+  readonly factorHint: string
+  readonly recoveryHint: string
+  readonly wrongFactor: string
+  readonly passkeyOnly: string
   readonly consentTitle: (app: string) => string
   readonly consentWhat: (app: string) => string
   readonly always: string
@@ -45,6 +50,12 @@ const texts: Readonly<Record<Language, Texts>> = {
     code: "Code",
     signIn: "Sign in",
     otherPhone: "Use another number",
+    factorTitle: "Show your second factor",
+    factorHint: "Six digits from your authenticator app, or one of your recovery codes.",
+    recoveryHint: "One of your recovery codes. A passkey cannot be used on this page.",
+    wrongFactor: "The code is wrong or was used before. Wait for the next one.",
+    passkeyOnly:
+      "This account is protected by a passkey, which this page cannot ask for. Make recovery codes or add an authenticator app in the city’s own app.",
     consentTitle: (app) => `${app} asks for access`,
     consentWhat: (app) => `Choose what ${app} may do. It gets nothing that you do not tick.`,
     always: "Needed for this",
@@ -75,6 +86,12 @@ const texts: Readonly<Record<Language, Texts>> = {
     code: "Kod",
     signIn: "Kirish",
     otherPhone: "Boshqa raqam",
+    factorTitle: "Ikkinchi omilni ko‘rsating",
+    factorHint: "Autentifikator ilovangizdagi olti raqam yoki zaxira kodlaringizdan biri.",
+    recoveryHint: "Zaxira kodlaringizdan biri. Bu sahifada kirish kalitidan (passkey) foydalanib bo‘lmaydi.",
+    wrongFactor: "Kod noto‘g‘ri yoki avval ishlatilgan. Keyingisini kuting.",
+    passkeyOnly:
+      "Bu hisob kirish kaliti (passkey) bilan himoyalangan, bu sahifa uni so‘ray olmaydi. Shaharning o‘z ilovasida zaxira kodlari oling yoki autentifikator qo‘shing.",
     consentTitle: (app) => `${app} ruxsat so‘ramoqda`,
     consentWhat: (app) => `${app} nima qila olishini tanlang. Belgilanmagan narsa berilmaydi.`,
     always: "Buning uchun zarur",
@@ -106,6 +123,12 @@ const texts: Readonly<Record<Language, Texts>> = {
     code: "Код",
     signIn: "Войти",
     otherPhone: "Другой номер",
+    factorTitle: "Покажите второй фактор",
+    factorHint: "Шесть цифр из приложения-аутентификатора или один из кодов восстановления.",
+    recoveryHint: "Один из кодов восстановления. Ключ доступа (passkey) на этой странице использовать нельзя.",
+    wrongFactor: "Код неверный или уже использован. Подождите следующего.",
+    passkeyOnly:
+      "Эта учётная запись защищена ключом доступа (passkey), который эта страница запросить не может. Создайте коды восстановления или добавьте приложение-аутентификатор в приложении города.",
     consentTitle: (app) => `${app} просит доступ`,
     consentWhat: (app) => `Выберите, что ${app} может делать. Неотмеченное не даётся.`,
     always: "Без этого нельзя",

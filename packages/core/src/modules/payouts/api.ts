@@ -15,7 +15,7 @@ import { Id } from "../../kernel/ids.ts"
 import { demand, demandEverywhere, may } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import type { Payout } from "./model.ts"
-import { settlePayout } from "./jobs.ts"
+import { refusePayout, settlePayout } from "./jobs.ts"
 import { fundBudget, retryPayout } from "./rewards.ts"
 import { listPayouts, loadPayout } from "./sql.ts"
 
@@ -150,8 +150,12 @@ const handlers = HttpApiBuilder.group(PayoutsApi, "payouts", (group) =>
           yield* demandEverywhere("payout.settle")
           const payout = yield* loadPayout(params.id, true)
           if (payout === undefined) return yield* new NotFound({ what: "payout", id: params.id })
+          if (payout.state === "reserved" && payload.outcome === "failed") {
+            yield* refusePayout(payout, payload.reason)
+            return viewOf((yield* loadPayout(payout.id))!)
+          }
           if (payout.state !== "unknown" && payout.state !== "manual") {
-            const message = `The payout is ${payout.state}; by hand only unknown and manual ones are settled.`
+            const message = `The payout is ${payout.state}; by hand only unknown and manual ones are settled, and reserved ones as failed.`
             return yield* new Refused({ code: "not-open", message })
           }
           if (payload.outcome === "succeeded" && payload.reference === undefined) {

@@ -5,7 +5,15 @@ import { readMigration } from "../../kernel/db/Migration.ts"
 import { defineModule, type Module } from "../../kernel/module/defineModule.ts"
 import { PayoutsApi, payoutsApiLayer } from "./api.ts"
 import { payJob, recoverPayouts } from "./jobs.ts"
-import { BudgetFunded, PayoutFailed, PayoutHeld, PayoutRequested, PayoutSucceeded, PayoutUnknown } from "./model.ts"
+import {
+  BudgetFunded,
+  PayeeChanged,
+  PayoutFailed,
+  PayoutHeld,
+  PayoutRequested,
+  PayoutSucceeded,
+  PayoutUnknown
+} from "./model.ts"
 import { payoutsOfPerson } from "./people.ts"
 import { sealedPayees } from "./sealed.ts"
 
@@ -16,11 +24,11 @@ export { fundBudget, requestReward, type RewardRequest } from "./rewards.ts"
 export const payouts = (): Module =>
   defineModule({
     id: "payouts",
-    events: [PayoutRequested, PayoutSucceeded, PayoutFailed, PayoutUnknown, PayoutHeld, BudgetFunded],
+    events: [PayoutRequested, PayoutSucceeded, PayoutFailed, PayoutUnknown, PayoutHeld, PayeeChanged, BudgetFunded],
     jobs: [payJob],
     schedules: [{ id: "payouts.recover", cron: "*/10 * * * *", run: recoverPayouts }],
     permissions: ["payout.read", "payout.settle", "account.read", "account.fund"],
-    migrations: ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+    migrations: ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
       readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
     ),
     sealed: [sealedPayees],

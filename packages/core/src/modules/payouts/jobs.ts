@@ -12,7 +12,7 @@ import { defineJob, JobFailure } from "../../kernel/jobs/Job.ts"
 import { mask } from "../../kernel/mask.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
 import { type PaymentOutcome, PaymentsError } from "../../ports/Payments.ts"
-import { isHeld } from "./hold.ts"
+import { heldBecause } from "./hold.ts"
 import { post, postPending, voidPending } from "./ledger.ts"
 import { type Payout, PayoutFailed, PayoutSucceeded, PayoutUnknown } from "./model.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
@@ -61,6 +61,13 @@ export const settlePayout = Effect.fn("payouts.settle")(function* (id: string, o
       yield* appendEvent(PayoutUnknown, { ...factsOf(payout), detail }, context)
     }
   }
+})
+
+/** Nothing of it was sent, and nothing will be: the money goes back to the budget. For a locked payout that is `reserved`. */
+export const refusePayout = Effect.fn("payouts.refuse")(function* (payout: Payout, reason: string) {
+  yield* voidPending(payout.pendingId!)
+  yield* movePayout(payout, "failed", { detail: `by-hand: ${reason}` })
+  yield* appendEvent(PayoutFailed, { ...factsOf(payout), detail: "by-hand" }, { caseId: payout.caseId })
 })
 
 const railOf = Effect.fnUntraced(function* (payout: Payout) {
@@ -150,7 +157,8 @@ export const payJob = defineJob({
       const begun = yield* inside(
         Effect.gen(function* () {
           const payout = yield* loadPayout(payoutId, true)
-          if (payout?.state === "reserved" && (yield* isHeld(payout))) return "held" as const
+          const held = payout?.state === "reserved" ? yield* heldBecause(payout) : undefined
+          if (held !== undefined) return held
           if (payout?.state === "reserved") yield* movePayout(payout, "submitting")
           else if (payout?.state === "submitting") {
             // Whoever began it is gone, and nobody knows how far it came.
@@ -160,12 +168,8 @@ export const payJob = defineJob({
         })
       )
       if (begun === undefined) return
-      if (begun === "held") {
-        return yield* new JobFailure({
-          message: `Payout ${payoutId} waits, for its person is paid very often; it goes on when the day allows. Look at the alert.`,
-          permanent: false
-        })
-      }
+      if (typeof begun === "string")
+        return yield* new JobFailure({ message: `Payout ${payoutId}: ${begun} Look at the alert.`, permanent: false })
       const state =
         begun.state === "reserved"
           ? yield* submit(job.tenantId, begun)

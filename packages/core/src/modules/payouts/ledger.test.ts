@@ -11,7 +11,7 @@ import { createTenant, TestKernel, testKernel } from "../../testing/kernel.ts"
 import { accountOf, post, postPending, reserve, unbalanced, voidPending } from "./ledger.ts"
 import type { Account } from "./model.ts"
 
-const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
   readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
 )
 const currency = "UZS"

@@ -32,11 +32,11 @@ export type PayoutState = "requested" | "reserved" | "submitting" | "succeeded" 
 
 /**
  * Where a payout may go; the database keeps to it too. `unknown` ends by the rail's word about this id or by a person, never by itself.
- * `submitting` goes back to `reserved` only when the rail surely did nothing.
+ * `submitting` goes back to `reserved` only when the rail surely did nothing; what is `reserved` may be refused by a person.
  */
 export const nextStates: Readonly<Record<PayoutState, ReadonlyArray<PayoutState>>> = {
   requested: ["reserved", "manual"],
-  reserved: ["submitting"],
+  reserved: ["submitting", "failed"],
   submitting: ["succeeded", "failed", "unknown", "reserved"],
   unknown: ["succeeded", "failed", "manual"],
   manual: ["succeeded", "failed"],
@@ -99,6 +99,17 @@ export const PayoutUnknown = defineEvent({
 export const PayoutHeld = defineEvent({
   id: "payouts.held",
   payload: Schema.Struct({ ...facts, perDay: Schema.String })
+})
+/** It goes elsewhere than the person's last one. `newDevice`: they had come on a new device shortly before; it waits, and staff is alerted. */
+export const PayeeChanged = defineEvent({
+  id: "payouts.payee-changed",
+  payload: Schema.Struct({
+    payoutId: Schema.String,
+    principalId: Schema.String,
+    payee: Schema.String,
+    newDevice: Schema.Boolean
+  }),
+  personal: ["payee"]
 })
 export const BudgetFunded = defineEvent({
   id: "payouts.budget-funded",

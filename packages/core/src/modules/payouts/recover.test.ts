@@ -15,7 +15,7 @@ import { accountOf, post, unbalanced } from "./ledger.ts"
 import type { PayoutState } from "./model.ts"
 import { fundBudget, requestReward } from "./rewards.ts"
 
-const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
   readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
 )
 

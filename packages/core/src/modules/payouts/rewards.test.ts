@@ -17,7 +17,7 @@ import { settlePayout } from "./jobs.ts"
 import { fundBudget, requestReward, retryPayout } from "./rewards.ts"
 import { loadPayout, movePayout } from "./sql.ts"
 
-const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql"].map((file) =>
+const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
   readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
 )
 

@@ -12,6 +12,7 @@ import { PaymentRails } from "../../kernel/ports.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
 import { accountOf, post, reserve } from "./ledger.ts"
 import { BudgetFunded, type Payout, PayoutRequested } from "./model.ts"
+import { notePayee } from "./payee.ts"
 import { loadPayout, movePayout, payeeColumn } from "./sql.ts"
 
 /** From the budget to what the rail has paid out for us; what was paid by hand has a clearing account of its own. */
@@ -77,6 +78,7 @@ const openPayout = Effect.fnUntraced(function* (wanted: NewPayout) {
     { caseId, actorId: actor.id }
   )
   const payout = (yield* loadPayout(id, true))!
+  yield* notePayee(payout)
   if (rail !== undefined && phone !== null) yield* tryReserve(payout)
   else
     yield* movePayout(payout, "manual", {

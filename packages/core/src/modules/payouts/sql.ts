@@ -28,6 +28,17 @@ export const loadPayout = Effect.fnUntraced(function* (id: string, lock = false)
   return rows[0] === undefined ? undefined : yield* payoutOf(rows[0])
 })
 
+/** Where the person's last payout went that was sent, beside this one. Index `payout_by_principal`. */
+export const lastPayee = Effect.fnUntraced(function* ({ id, principalId }: Payout) {
+  const { sql, tenantId } = yield* TenantTx
+  const rows = yield* sql<PayoutRow>`
+    select ${sql.literal(columns)} from mahalla.payout
+    where tenant_id = ${tenantId} and principal_id = ${principalId} and id <> ${id} and state in ('submitting', 'unknown', 'succeeded')
+      and (payee <> '' or payee_sealed is not null)
+    order by id desc limit 1`
+  return rows[0] === undefined ? undefined : yield* payoutOf(rows[0])
+})
+
 /** All of one person, oldest first. Index `payout_by_principal`. */
 export const payoutsOf = Effect.fnUntraced(function* (principalId: string) {
   const { sql, tenantId } = yield* TenantTx

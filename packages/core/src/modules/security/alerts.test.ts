@@ -134,12 +134,15 @@ layer(securityRooms(inject("postgresUrl")), { excludeTestServices: true })("aler
           ) as Effect.Effect<void>
         yield* happened("identity.refresh-reused", { principalId: "somebody", sessionId: "one" })
         yield* happened("payouts.held", { principalId: "somebody", perDay: "20" })
+        yield* happened("payouts.payee-changed", { principalId: "at home", payoutId: "one", newDevice: false })
+        yield* happened("payouts.payee-changed", { principalId: "somebody", payoutId: "one", newDevice: true })
         yield* happened("audit.checkpoint-refused", { where: "file", detail: "The log has lost its end." })
         assert.deepEqual(
           (yield* alerts).map(({ kind, originator }) => [kind, originator]),
           [
             ["refresh-reused", "somebody"],
             ["many-payouts", "somebody"],
+            ["payee-changed", "somebody"],
             ["checkpoint-refused", "file"]
           ]
         )

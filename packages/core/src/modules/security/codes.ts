@@ -22,6 +22,11 @@ export interface CodeRequest {
   readonly phone: string
   /** What the client is recognised by, where it is. */
   readonly device?: string | undefined
+  /**
+   * Whether the phone's owner has signed in on that device before. Their codes are counted apart from what anybody may ask for, so that
+   * strangers who use up every budget around a number keep nobody out of their own telephone. The day's money is one for all.
+   */
+  readonly known?: boolean
 }
 
 const minutes = (retryAfter: number) => Math.max(1, Math.ceil(retryAfter / 60))
@@ -61,7 +66,8 @@ const takeShared = Effect.fnUntraced(function* (tenant: Tenant, limit: Limit, wh
 })
 
 const layers = Effect.fnUntraced(function* (asked: CodeRequest, limits: CodeLimits) {
-  const { device, ip, phone, tenant } = asked
+  const { device, ip, known, phone, tenant } = asked
+  const whose = known === true ? "-known" : ""
   const take = (limit: Limit) => takeFrom(tenant.tenantId, limit)
   const here = "Too many codes were asked for from here. Wait a few minutes."
   if (ip !== "") {
@@ -76,21 +82,21 @@ const layers = Effect.fnUntraced(function* (asked: CodeRequest, limits: CodeLimi
   const country = yield* demandServed(phone, limits)
   const number = yield* hashOf("limit-phone", tenant, phone)
   const often = "Too many codes were sent to this number. Wait before you ask for another."
-  yield* take({ key: `code:phone:${number}`, amount: limits.perPhone, window: 3_600, message: often })
-  yield* take({ key: `code:phone-day:${number}`, amount: limits.perPhoneDay, window: 86_400, message: often })
+  yield* take({ key: `code:phone${whose}:${number}`, amount: limits.perPhone, window: 3_600, message: often })
+  yield* take({ key: `code:phone-day${whose}:${number}`, amount: limits.perPhoneDay, window: 86_400, message: often })
   const busy =
     "Too many codes are asked for at the moment. Try again later, or ask the city for another way to sign in."
   const shared = (key: string, amount: number) => ({ key, amount, window: 3_600, message: busy })
   const prefix = prefixOf(phone)
-  yield* takeShared(tenant, shared(`code:prefix:${prefix}`, limits.perPrefix), prefix)
-  yield* takeShared(tenant, shared(`code:country:${country}`, limits.perCountry), country)
-  yield* takeShared(tenant, shared("code:tenant:all", limits.perTenant), "the whole city")
+  yield* takeShared(tenant, shared(`code:prefix${whose}:${prefix}`, limits.perPrefix), prefix)
+  yield* takeShared(tenant, shared(`code:country${whose}:${country}`, limits.perCountry), country)
+  yield* takeShared(tenant, shared(`code:tenant${whose}:all`, limits.perTenant), "the whole city")
 })
 
 /** One transaction: whether the prefix is paused, the day's money, the count of what is sent and what it says about the prefix. */
-const book = Effect.fnUntraced(function* ({ phone, tenant }: CodeRequest, limits: CodeLimits) {
+const book = Effect.fnUntraced(function* ({ known, phone, tenant }: CodeRequest, limits: CodeLimits) {
   const prefix = prefixOf(phone)
-  const left = yield* pausedFor(prefix)
+  const left = known === true ? 0 : yield* pausedFor(prefix)
   if (left > 0) return { state: "paused", left } as const
   const spent = yield* spend(limits, tenant.settings.timeZone)
   if (!spent.taken) {

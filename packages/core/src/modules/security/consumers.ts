@@ -42,6 +42,14 @@ const handlers: Readonly<Record<string, (event: StoredEvent) => Effect.Effect<un
       originator: text(payload["principalId"]),
       summary: `${text(payload["principalId"])} is to be paid more often than ${text(payload["perDay"])} times a day. Further payouts wait.`
     }),
+  "payouts.payee-changed": ({ payload }) =>
+    payload["newDevice"] === true
+      ? raiseAlert({
+          kind: "payee-changed",
+          originator: text(payload["principalId"]),
+          summary: `${text(payload["principalId"])} has come on a new device and is to be paid elsewhere than before. Payout ${text(payload["payoutId"])} waits; settle it as failed if that was not they.`
+        })
+      : Effect.void,
   "audit.checkpoint-refused": ({ payload }) =>
     raiseAlert({
       kind: "checkpoint-refused",

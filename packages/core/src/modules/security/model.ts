@@ -20,6 +20,8 @@ export const alertKinds = {
   "same-clip": { severity: "medium", lasts: 604_800 },
   /** One person is paid more often than is likely. */
   "many-payouts": { severity: "high", lasts: 86_400 },
+  /** A person came on a new device, and what they are paid goes elsewhere. */
+  "payee-changed": { severity: "high", lasts: 604_800 },
   /** The log and the checkpoints outside contradict each other, or nothing more can be sealed. */
   "checkpoint-refused": { severity: "critical", lasts: 604_800 }
 } as const satisfies Readonly<Record<string, { readonly severity: Severity; readonly lasts: number }>>

@@ -5,7 +5,7 @@
  */
 import type pg from "pg"
 
-/** Tables that belong to no tenant: the whole list. The last three are the platform's own; see docs/decisions/policy.md. */
+/** Tables that belong to no tenant: the whole list. The last four are the platform's own; see docs/decisions/policy.md. */
 export const withoutTenant = [
   "case_type",
   "lease",
@@ -14,7 +14,8 @@ export const withoutTenant = [
   "schedule",
   "platform_admin",
   "platform_link",
-  "platform_log"
+  "platform_log",
+  "platform_session"
 ]
 
 /** What the application may do with a table that belongs to no tenant. */

@@ -25,6 +25,9 @@ export interface Things {
   readonly deadLetter: string
   readonly app: string
   readonly session: string
+  readonly identityCheck: string
+  /** Whom an administrator expects from the provider `country`. */
+  readonly invitation: string
 }
 
 export const detector = lightDetector(({ frames }) =>
@@ -99,10 +102,33 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     grantTypes: ["authorization_code"],
     scopes: ["openid"]
   })
+  await admin.call("PUT", "/v1/openid-providers/country", {
+    body: {
+      title: { en: `Provider ${text}` },
+      issuer: `https://${text.toLowerCase()}.example`,
+      clientId: `client-${text}`,
+      clientSecret: `secret of ${text}`,
+      scopes: ["openid"],
+      admits: ["staff"],
+      requires: {},
+      secondFactor: null,
+      redirectUris: [`https://${text.toLowerCase()}.example/app`],
+      active: true
+    }
+  })
+  const expected = { provider: "country", claim: "email", value: `${text.toLowerCase()}@city.example` }
+  const invitation = await admin.post(`/v1/principals/${staff.body.id}/openid`, expected)
   await until("told", async () => {
     const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
     return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
   })
+  const check = await citizen.post("/v1/me/identity-checks", {
+    register: "light-register",
+    number: "31207901234567",
+    birthDate: "1990-07-12",
+    consent: "1"
+  })
+  await until("confirmed", async () => (await citizen.get("/v1/me")).body.verified !== null)
   return {
     mark: text,
     citizen,
@@ -117,7 +143,9 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     unattached: unattached.id,
     deadLetter: dead,
     app: String(app.body.id),
-    session: String((await citizen.get("/v1/me/sessions")).body.items[0].id)
+    session: String((await citizen.get("/v1/me/sessions")).body.items[0].id),
+    identityCheck: String(check.body.id),
+    invitation: String(invitation.body.id)
   }
 }
 
@@ -169,7 +197,10 @@ export const addresses = (path: string, things: Things, tenant: TenantKit): Read
         .replace("{grant}", things.grant)
         .replace("{role}", things.role)
         .replace("{slug}", tenant.slug)
+        .replace("{admin}", tenant.staff.inspector.id)
         .replace("{access}", tenant.staff.inspector.id)
+        .replace("{provider}", things.mark.toLowerCase())
+        .replace("{link}", things.invitation)
         .replace("{code}", things.mark.toLowerCase())
         .replace("{upload}", things.unattached)
     )
@@ -183,12 +214,14 @@ export const bodyFor = (method: string, path: string, things: Things): unknown =
   if (path.endsWith("/merge")) return { into: things.report }
   if (path.endsWith("/apps/{id}/status")) return { status: "blocked" }
   if (path.endsWith("/assignee")) return { assigneeId: things.citizen.id }
+  if (path.endsWith("/openid")) return { provider: "country", claim: "sub", value: things.mark }
   if (path.endsWith("/grants")) return { role: "inspector", territoryId: things.territory }
   if (path.endsWith("/delegations"))
     return { principalId: things.citizen.id, role: "inspector", until: "2099-01-01T00:00:00Z" }
   if (path.endsWith("/roles")) return { id: things.role, title: "From another city", permissions: ["nothing.there"] }
   if (path.includes("/roles/")) return { title: "From another city" }
-  if (path.startsWith("/v1/platform")) return { reason: "from another city", until: "2099-01-01T00:00:00Z" }
+  if (path.startsWith("/v1/platform"))
+    return { reason: "from another city", until: "2099-01-01T00:00:00Z", code: "000000" }
   if (/(reject|close|appeal|reopen)$/.test(path)) return { reason: "from another city" }
   if (path.endsWith("add-violation")) return { offence: things.mark.toLowerCase() }
   if (path.endsWith("/v1/cases/traffic-report"))
@@ -213,7 +246,9 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.delegation,
     things.territory,
     things.app,
-    things.session
+    things.session,
+    things.identityCheck,
+    things.invitation
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
 }
@@ -234,7 +269,9 @@ export const phantom = (things: Things): Things => ({
   unattached: randomUUID(),
   deadLetter: randomUUID(),
   app: randomUUID(),
-  session: randomUUID()
+  session: randomUUID(),
+  identityCheck: randomUUID(),
+  invitation: randomUUID()
 })
 
 /** A city with staff that nobody has. */

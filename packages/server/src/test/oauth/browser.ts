@@ -9,16 +9,22 @@ export interface Page {
 }
 
 interface Cookie {
+  readonly host: string
   readonly name: string
   readonly value: string
   readonly path: string
 }
 
 export interface Browser {
-  /** Follows redirects within the city; stops at the app's address, which no server has. */
+  /** Follows redirects within the origins it was opened for; stops at the app's address, which no server has. */
   readonly open: (url: string, options?: { readonly headers?: Record<string, string> }) => Promise<Page>
-  /** Sends the form whose action ends with `step`. */
-  readonly submit: (page: Page, step: string, fields?: ReadonlyArray<readonly [string, string]>) => Promise<Page>
+  /** Sends the form whose action ends with `step`; `within` keeps it from following redirects to other addresses. */
+  readonly submit: (
+    page: Page,
+    step: string,
+    fields?: ReadonlyArray<readonly [string, string]>,
+    within?: string
+  ) => Promise<Page>
   /** The `Cookie` header for an address. */
   readonly cookieFor: (url: string) => string
 }
@@ -38,24 +44,26 @@ export const formOf = (page: Page, step: string) => {
   throw new Error(`No form ${step} in the page ${page.status} ${page.url}: ${page.html.slice(-600)}`)
 }
 
-export const openBrowser = (origin: string, extra: Record<string, string> = {}): Browser => {
+export const openBrowser = (origins: string | ReadonlyArray<string>, extra: Record<string, string> = {}): Browser => {
+  const reached = new Set([origins].flat())
   const address = `10.9.${randomInt(256)}.${randomInt(1, 255)}`
   let jar: ReadonlyArray<Cookie> = []
-  const remember = (response: Response) => {
+  const remember = (host: string, response: Response) => {
     for (const line of response.headers.getSetCookie()) {
       const [pair = "", ...rest] = line.split(/;\s*/)
       const at = pair.indexOf("=")
       const path = rest.find((one) => /^path=/i.test(one))?.slice(5) ?? "/"
-      const cookie = { name: pair.slice(0, at), value: pair.slice(at + 1), path }
-      jar = jar.filter(({ name, path: known }) => name !== cookie.name || known !== path)
+      const cookie = { host, name: pair.slice(0, at), value: pair.slice(at + 1), path }
+      jar = jar.filter((known) => known.host !== host || known.name !== cookie.name || known.path !== path)
       const gone = rest.some((one) => /^expires=Thu, 01 Jan 1970/i.test(one) || /^max-age=0$/i.test(one))
       if (!gone && cookie.value !== "") jar = [...jar, cookie]
     }
   }
   const headersFor = (url: string) => {
-    const { pathname } = new URL(url)
+    const { host, pathname } = new URL(url)
     const sent = jar.filter(
-      ({ path }) => pathname === path || pathname.startsWith(path.endsWith("/") ? path : `${path}/`)
+      ({ host: known, path }) =>
+        known === host && (pathname === path || pathname.startsWith(path.endsWith("/") ? path : `${path}/`))
     )
     return {
       "x-forwarded-for": address,
@@ -63,31 +71,29 @@ export const openBrowser = (origin: string, extra: Record<string, string> = {}):
       ...extra
     }
   }
-  const go = async (url: string, init: RequestInit, hops = 0): Promise<Page> => {
-    if (new URL(url).origin !== origin) return { url, status: 0, headers: new Headers(), html: "" }
+  const go = async (url: string, init: RequestInit, within = "", hops = 0): Promise<Page> => {
+    if (!reached.has(new URL(url).origin) || !url.startsWith(within))
+      return { url, status: 0, headers: new Headers(), html: "" }
     const response = await fetch(url, {
       ...init,
       redirect: "manual",
       headers: { ...headersFor(url), ...(init.headers as Record<string, string> | undefined) }
     })
-    remember(response)
+    remember(new URL(url).host, response)
     const to = response.headers.get("location")
     if (to !== null && response.status >= 300 && response.status < 400) {
       if (hops > 10) throw new Error(`Too many redirects at ${url}`)
       await response.arrayBuffer()
-      return go(new URL(to, url).href, {}, hops + 1)
+      return go(new URL(to, url).href, {}, within, hops + 1)
     }
     return { url, status: response.status, headers: response.headers, html: await response.text() }
   }
   return {
     open: (url, options = {}) => go(url, { headers: options.headers ?? {} }),
-    submit: (page, step, fields = []) => {
+    submit: (page, step, fields = [], within = "") => {
       const { action, hidden } = formOf(page, step)
-      return go(action, {
-        method: "POST",
-        body: new URLSearchParams([...hidden, ...fields].map(([name, value]) => [name, value])),
-        headers: { origin }
-      })
+      const body = new URLSearchParams([...hidden, ...fields].map(([name, value]) => [name, value]))
+      return go(action, { method: "POST", body, headers: { origin: new URL(action).origin } }, within)
     },
     cookieFor: (url) => headersFor(url).cookie
   }

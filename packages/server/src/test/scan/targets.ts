@@ -1,0 +1,323 @@
+/** The operations of the city's own API document as requests that are valid, each with the places in it that a scanner may fill. */
+import type { Scene } from "./scene.ts"
+
+export interface Field {
+  readonly place: "path" | "query" | "header" | "body"
+  /** The parameter's name, or the way into the body as `data.description`. */
+  readonly name: string
+  readonly value: string | number | boolean
+}
+
+export interface Operation {
+  readonly method: string
+  /** As the document has it. */
+  readonly path: string
+  /** Both. */
+  readonly label: string
+  readonly fields: ReadonlyArray<Field>
+  /** Absent where the operation takes none. */
+  readonly body?: unknown
+}
+
+type Values = Readonly<Record<string, unknown>>
+
+const soon = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString()
+
+/** In queries wherever the name means the same. */
+const queryValues = (scene: Scene): Values => ({
+  limit: 20,
+  type: "traffic-report",
+  state: "in-review",
+  phase: "open",
+  territory: scene.things.territory,
+  bbox: "66.8,39.5,67.1,39.8",
+  q: "corner",
+  owner: "me",
+  assignee: scene.kit.samarkand.staff.inspector.id,
+  parent: scene.reports[0]!.id,
+  createdAfter: "2026-01-01T00:00:00Z",
+  createdBefore: "2099-01-01T00:00:00Z",
+  cursor: scene.reports[0]!.id,
+  kind: "person",
+  after: "0",
+  topic: "dead.olma3",
+  to: scene.phone,
+  giver: scene.kit.samarkand.staff.inspector.id,
+  receiver: scene.staff,
+  active: "true",
+  principal: scene.staff,
+  status: "pending"
+})
+
+/** Where a name means something else. */
+const ownQuery = (scene: Scene): Readonly<Record<string, Values>> => ({
+  "GET /v1/cases/{type}/{id}/timeline": { cursor: scene.event },
+  "GET /v1/dead-letters": { cursor: scene.deadLetterCursor },
+  "GET /v1/audit/checkpoints": { cursor: 1 },
+  "GET /v1/audit/inclusion": { event: scene.event, position: 1, size: 3 },
+  "GET /v1/audit/consistency": { from: 1, to: 3 },
+  "GET /v1/audit/export": { from: 1 },
+  "GET /v1/platform/log": { cursor: 1 },
+  "GET /v1/payouts": { state: "succeeded", cursor: scene.unknownPayout },
+  "GET /v1/auth/openid/{provider}": {
+    redirectUri: "https://olma3.example/app",
+    codeChallenge: "A".repeat(43),
+    state: "scan",
+    fresh: "true",
+    language: "uz"
+  },
+  "GET /v1/planted/streets": { name: "Registon", column: "name" },
+  "GET /v1/planted/greeting": { name: "Registon" },
+  "GET /v1/planted/elsewhere": { to: "/docs" },
+  "GET /v1/planted/leaflet": { file: "planted.ts" },
+  "GET /v1/planted/preview": { address: "http://127.0.0.1:9/" }
+})
+
+const caseQueries = [
+  ["type", "state", "phase", "q", "limit", "createdAfter", "createdBefore"],
+  ["bbox", "parent", "limit"],
+  ["territory", "assignee", "owner", "cursor"]
+]
+
+/** Queries that would find nothing with all their parameters at once, asked in parts: an empty page tells a scanner nothing. */
+const inParts: Readonly<Record<string, ReadonlyArray<ReadonlyArray<string>>>> = {
+  "GET /v1/cases": caseQueries,
+  "GET /v1/cases.csv": caseQueries,
+  "GET /v1/audit/inclusion": [["position", "size"], ["event"]],
+  "GET /v1/delegations": [["limit", "active", "giver", "receiver"], ["cursor"]],
+  "GET /v1/principals": [["limit", "kind", "q"], ["cursor"]]
+}
+
+const pathValues = (scene: Scene, label: string): Readonly<Record<string, string>> => {
+  const { reports, things } = scene
+  const id = (): string => {
+    if (label.includes("security-alert")) return scene.alert
+    if (label.includes("traffic-violation")) return reports[0]!.violation
+    if (/\/(reopen|appeal)$/.test(label)) return scene.closed
+    if (/\/close$/.test(label)) return scene.settled
+    if (label.includes("/links/{kind}")) return scene.linked
+    if (label === "DELETE /v1/cases/{type}/{id}/claim") return scene.claimed
+    if (label.includes("/attachments/")) return things.attachment
+    if (label.includes("/grants/") || label.includes("/openid/{link}")) return scene.granted
+    if (label.includes("/v1/principals")) return scene.staff
+    if (label.includes("/v1/delegations")) return things.delegation
+    if (label.includes("/settlement")) return scene.unknownPayout
+    if (label.includes("/retry")) return scene.failedPayout
+    if (label.includes("/v1/payouts")) return things.payout
+    if (label.includes("/v1/dead-letters")) return things.deadLetter
+    if (label.includes("/v1/me/sessions")) return things.session
+    if (label.includes("/v1/api-keys")) return scene.apiKey
+    if (label.includes("/v1/erasures")) return scene.erasure
+    if (label.includes("/v1/me/apps")) return scene.connectedApp
+    if (label.includes("/apps/")) return things.app
+    if (label.includes("/planted/")) return "1"
+    return reports[0]!.id
+  }
+  return {
+    id: id(),
+    type: "traffic-report",
+    kind: "caused-by",
+    to: reports[0]!.id,
+    grant: things.grant,
+    role: things.role,
+    slug: scene.city,
+    access: scene.access,
+    admin: scene.otherAdmin,
+    provider: "country",
+    link: things.invitation,
+    code: "olma3"
+  }
+}
+
+const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
+  const { reports, things } = scene
+  const reason = "The scan looks at every door"
+  const place = { longitude: 66.9749, latitude: 39.6547 }
+  const days = [1, 2, 3, 4, 5]
+  const ticket = { ticket: "A".repeat(43), codeVerifier: "A".repeat(43) }
+  return {
+    "POST /v1/cases/{type}/{id}/comments": { text: "Seen", visibility: "public" },
+    "POST /v1/cases/{type}/{id}/links": { kind: "caused-by", to: reports[1]!.id },
+    "POST /v1/cases/{type}/{id}/merge": { into: reports[1]!.id },
+    "POST /v1/cases/{type}/{id}/claim": { minutes: 5 },
+    "PUT /v1/cases/{type}/{id}/assignee": { assigneeId: scene.kit.samarkand.staff.inspector.id },
+    "POST /v1/principals": { name: "A clerk", language: "uz" },
+    "POST /v1/principals/{id}/grants": { role: "dispatcher", territoryId: things.territory, until: soon(24) },
+    "POST /v1/roles": { id: "scan-role", title: "A role", permissions: ["event.read"] },
+    "PATCH /v1/roles/{role}": { title: "A role", permissions: ["event.read"] },
+    "POST /v1/delegations": {
+      principalId: scene.staff,
+      role: "inspector",
+      permissions: ["traffic-report.read"],
+      territoryId: things.territory,
+      until: soon(24)
+    },
+    "POST /v1/platform/session": { token: scene.platformLink },
+    "POST /v1/platform/tenants": {
+      slug: "nukus",
+      name: "Nukus",
+      hosts: ["nukus.example"],
+      settings: {
+        timeZone: "Asia/Tashkent",
+        languages: ["uz"],
+        country: "UZ",
+        currency: "UZS",
+        calendar: { days, from: "09:00", to: "18:00", holidays: ["2026-01-01"] },
+        corsOrigins: ["https://nukus.example"]
+      }
+    },
+    "POST /v1/platform/tenants/{slug}/suspend": { reason },
+    "POST /v1/platform/tenants/{slug}/resume": { reason },
+    "POST /v1/platform/tenants/{slug}/access": { reason, until: soon(20) },
+    "POST /v1/auth/code": { phone: "+998900000064", language: "uz", device: scene.device },
+    "POST /v1/auth/session": {
+      phone: "+998900000063",
+      code: scene.code,
+      language: "uz",
+      device: scene.device
+    },
+    "POST /v1/auth/link": { token: scene.link, device: scene.device },
+    "POST /v1/auth/refresh": { refreshToken: scene.refreshToken },
+    "POST /v1/auth/openid/session": { ...ticket, device: scene.device },
+    "POST /v1/me/openid": ticket,
+    "PUT /v1/openid-providers/{provider}": {
+      title: { en: "Scan" },
+      issuer: "https://olma3.example",
+      clientId: "scan",
+      clientSecret: "a secret of the scan",
+      scopes: ["openid"],
+      admits: ["staff"],
+      requires: {},
+      secondFactor: null,
+      redirectUris: ["https://scan.example/app"],
+      active: true
+    },
+    "POST /v1/principals/{id}/openid": { provider: "country", claim: "email", value: "clerk@city.example" },
+    "POST /v1/me/identity-checks": {
+      register: "light-register",
+      number: "31207901234568",
+      birthDate: "1990-07-12",
+      consent: "1"
+    },
+    "POST /v1/platform/second-factor": { code: "123456" },
+    "POST /v1/platform/factors/totp/confirm": { code: "123456" },
+    "POST /v1/platform/admins/{admin}/block": { reason },
+    "POST /v1/platform/admins/{admin}/sign-out": { reason },
+    "PATCH /v1/me": { name: "Nodira", language: "uz" },
+    "POST /v1/auth/second-factor": { code: "123456" },
+    "POST /v1/me/factors/totp/confirm": { code: "123456" },
+    "POST /v1/auth/passkey": { challengeId: reports[0]!.id, response: { id: "abc" }, device: scene.device },
+    "POST /v1/me/passkeys": { challengeId: reports[0]!.id, response: { id: "abc" }, name: "Phone" },
+    "POST /v1/api-keys": { name: "Scan", scopes: ["event.read"], days: 7 },
+    "POST /v1/apps": {
+      name: "Scan",
+      homepage: "https://scan.example/",
+      auth: "client_secret_basic",
+      redirectUris: ["https://scan.example/callback"],
+      grantTypes: ["authorization_code"],
+      scopes: ["openid"]
+    },
+    "PUT /v1/apps/{id}/status": { status: "active" },
+    "POST /v1/payouts/{id}/settlement": { outcome: "failed", reference: "R-1", reason },
+    "POST /v1/accounts/budget/funds": { amount: "1000", memo: "Scan" },
+    "PUT /v1/offences/{code}": {
+      code: "olma3",
+      article: "128",
+      title: { en: "Speed", uz: "Tezlik" },
+      fine: 5,
+      rewardShare: 0,
+      active: true
+    },
+    "POST /v1/cases/traffic-report": {
+      data: {
+        offence: "red-light",
+        occurredAt: "2026-11-20T08:00:00Z",
+        plate: "01A777AA",
+        moment: 1.5,
+        description: "At the corner"
+      },
+      place,
+      attachments: [scene.spareAttachment]
+    },
+    "POST /v1/cases/traffic-report/{id}/transitions/add-violation": {
+      offence: "parking",
+      plate: "01A777AA",
+      moment: 2
+    },
+    "POST /v1/cases/traffic-report/{id}/transitions/close": { reason },
+    "POST /v1/cases/traffic-report/{id}/transitions/appeal": { reason },
+    "POST /v1/cases/traffic-report/{id}/transitions/reopen": { reason },
+    "POST /v1/cases/traffic-violation/{id}/transitions/accept": {
+      plate: "01A777AA",
+      offence: "parking",
+      note: "Seen well"
+    },
+    "POST /v1/cases/traffic-violation/{id}/transitions/reject": { reason },
+    "POST /v1/planted/streets/{id}/notes": { text: "Wide" }
+  }
+}
+
+/** What a scanner may fill in a body: every text, number and truth in it. */
+const leaves = (value: unknown, way: string): ReadonlyArray<Field> =>
+  typeof value === "object" && value !== null
+    ? Object.entries(value).flatMap(([key, part]) => leaves(part, way === "" ? key : `${way}.${key}`))
+    : [{ place: "body", name: way, value: value as string | number | boolean }]
+
+interface Entry {
+  readonly parameters?: ReadonlyArray<{ readonly name: string; readonly in: string }>
+  readonly requestBody?: object
+}
+
+const idempotencyKey: Field = { place: "header", name: "Idempotency-Key", value: "scan" }
+
+/** These take an Idempotency-Key although the document names none. */
+const keyed: ReadonlySet<string> = new Set([
+  "POST /v1/principals",
+  "POST /v1/api-keys",
+  "POST /v1/accounts/budget/funds"
+])
+
+/** Those that no scanner can ask: a stream without an end. */
+const unasked: ReadonlySet<string> = new Set(["GET /v1/events"])
+
+/** Fails for an operation that takes a body when none is known for it. */
+export const operationsOf = async (scene: Scene): Promise<ReadonlyArray<Operation>> => {
+  const { body: document } = await scene.kit.samarkand.visitor.get("/openapi.json")
+  const known = bodies(scene)
+  const [common, own] = [queryValues(scene), ownQuery(scene)]
+  const listed = Object.entries(document.paths as Record<string, Record<string, Entry>>)
+  return listed.flatMap(([path, item]) =>
+    Object.entries(item).flatMap(([verb, { parameters = [], requestBody }]): ReadonlyArray<Operation> => {
+      const method = verb.toUpperCase()
+      const label = `${method} ${path}`
+      if (unasked.has(label)) return []
+      const values: Values = { ...common, ...own[label] }
+      const inPath = pathValues(scene, label)
+      const fieldsWith = (part: ReadonlyArray<string> | undefined) =>
+        parameters.flatMap(({ in: place, name }): ReadonlyArray<Field> => {
+          if (place === "path") return [{ place, name, value: inPath[name] ?? "missing" }]
+          if (place === "query") {
+            const value = values[name]
+            return value == null || part?.includes(name) === false ? [] : [{ place, name, value: value as string }]
+          }
+          if (name === "Idempotency-Key") return [idempotencyKey]
+          if (name === "Confirmation-Code") return [{ place: "header", name, value: "123456" }]
+          // `If-Match` must name the version of the moment: the property test fills it.
+          return []
+        })
+      if (requestBody === undefined)
+        return (inParts[label] ?? [undefined]).map((part) => ({ method, path, label, fields: fieldsWith(part) }))
+      const body = known[label] ?? (/\/transitions\//.test(path) ? {} : undefined)
+      if (body === undefined) throw new Error(`The scan knows no body for ${label}; give it one in targets.ts.`)
+      return [
+        {
+          method,
+          path,
+          label,
+          fields: [...fieldsWith(undefined), ...(keyed.has(label) ? [idempotencyKey] : []), ...leaves(body, "")],
+          body
+        }
+      ]
+    })
+  )
+}
