@@ -18,7 +18,11 @@ const small = Layer.effectContext(
   Effect.gen(function* () {
     const { owner } = yield* freshDatabase(inject("postgresUrl"))
     const pool = yield* Effect.acquireRelease(
-      Effect.sync(() => new pg.Pool({ connectionString: Redacted.value(owner), max: 4 })),
+      Effect.sync(() => {
+        const opened = new pg.Pool({ connectionString: Redacted.value(owner), max: 4 })
+        // `end` does not wait for the sockets: the database may be dropped before they are closed.
+        return opened.on("error", () => {})
+      }),
       (open) => Effect.promise(() => open.end())
     )
     const run = async (text: string) => (await pool.query<Record<string, unknown>>(text)).rows

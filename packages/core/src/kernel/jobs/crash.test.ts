@@ -17,7 +17,11 @@ it.live("runs_every_job_although_workers_are_killed_in_the_middle", () =>
   Effect.gen(function* () {
     const { admin, host } = yield* hostDatabase(inject("postgresUrl"))
     const pool = yield* Effect.acquireRelease(
-      Effect.sync(() => new pg.Pool({ connectionString: Redacted.value(admin), max: 1 })),
+      Effect.sync(() => {
+        const opened = new pg.Pool({ connectionString: Redacted.value(admin), max: 1 })
+        // `end` does not wait for the sockets: the database may be dropped before they are closed.
+        return opened.on("error", () => {})
+      }),
       (open) => Effect.promise(() => open.end())
     )
     const one = <A>(text: string) => Effect.promise(async () => (await pool.query<{ value: A }>(text)).rows[0]!.value)
