@@ -1,5 +1,6 @@
 // `npm test`: every gate of the repository, one after the other. All of them run even when one fails; the end says which did.
-// Options: --only <step>[,<step>] runs those alone, --soak runs the full counts and knows no time limit.
+// Options: --only <step>[,<step>] runs those alone, --soak runs the full counts and knows no time limit. What else is given are parts of
+// the names of test files, which run alone then: `npm run soak -- --only tests kill.test.ts`.
 import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { delimiter, join, resolve } from "node:path"
@@ -10,6 +11,11 @@ import { bin, filesIn, packageFolders, root } from "./workspace.mjs"
 const leastTests = 2300
 /** Minutes after which it is stopped. On two cores that do nothing else it takes about twenty. */
 const limit = 25
+
+const { values: options, positionals: names } = parseArgs({
+  options: { only: { type: "string" }, soak: { type: "boolean", default: false } },
+  allowPositionals: true
+})
 
 const report = join(root, ".cache", "vitest.json")
 const sources = ["packages", "examples", "bench"].filter((folder) => filesIn(join(root, folder)).length > 0)
@@ -31,13 +37,10 @@ const steps = [
   {
     name: "tests",
     title: "Tests (vitest)",
-    command: ["vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`]
+    command: ["vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...names]
   }
 ]
 
-const { values: options } = parseArgs({
-  options: { only: { type: "string" }, soak: { type: "boolean", default: false } }
-})
 const wanted = options.only?.split(",") ?? steps.map((step) => step.name)
 const unknown = wanted.filter((name) => !steps.some((step) => step.name === name))
 if (unknown.length > 0) {
@@ -129,6 +132,7 @@ const readReport = (output) => {
   }
   const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, "utf8"))
   const ran = new Set(testResults.map(({ name }) => resolve(name)))
+  if (names.length > 0) return { passed: numPassedTests, failed: numFailedTests, faults: [] }
   const faults = testFiles.filter(({ path }) => !ran.has(path)).map(({ path }) => `vitest did not run ${path}`)
   if (numPassedTests + numFailedTests < leastTests)
     faults.push(`only ${numPassedTests + numFailedTests} tests ran, at least ${leastTests} are there`)

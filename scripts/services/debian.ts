@@ -18,6 +18,8 @@ interface Entry {
   readonly programs: ReadonlyArray<string>
   /** Below the service's root; for packages whose programs may be there without them. */
   readonly files?: ReadonlyArray<string>
+  /** Where a program stands whose launcher on PATH knows only the system's own folders. */
+  readonly at?: Readonly<Record<string, string>>
 }
 
 export interface Service {
@@ -95,7 +97,8 @@ const downloadAndUnpack = async (entry: Entry, target: string) => {
     await unpack(
       (await readdir(archives)).filter((file) => file.endsWith(".deb")).map((file) => join(archives, file)),
       tree,
-      entry.programs
+      entry.programs,
+      entry.at
     )
     // Whoever comes second finds the folder there and keeps it.
     await rename(tree, target).catch((cause: unknown) => {

@@ -3,7 +3,7 @@
  */
 import { existsSync } from "node:fs"
 import { chmod, mkdir, open, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises"
-import { basename, join, relative, resolve } from "node:path"
+import { basename, isAbsolute, join, relative, resolve } from "node:path"
 import { run } from "./run.ts"
 
 /** The system's own loader belongs to its own C library: another version of it would not start. */
@@ -41,25 +41,30 @@ const firstLine = async (path: string): Promise<string> => {
  * `exec` keeps the process id, so signals reach the program itself. A script names its interpreter by an absolute path: the one that was
  * unpacked goes first, then the system's own.
  */
-const wrapper = (program: string, interpreter: string | undefined, libraries: ReadonlyArray<string>) => `#!/bin/sh
+const wrapper = (program: string, interpreter: string | undefined, libraries: ReadonlyArray<string>) => {
+  const start = `"${isAbsolute(program) ? program : `$root/${program}`}" "$@"`
+  return `#!/bin/sh
 root=$(CDPATH= cd -- "\${0%/*}/.." && pwd)
 LD_LIBRARY_PATH=${libraries.map((folder) => `$root/${folder}`).join(":")}\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 PATH=$root/usr/bin:$root/usr/sbin:$PATH
 PYTHONPATH=$root/usr/lib/python3/dist-packages
 export LD_LIBRARY_PATH PATH PYTHONPATH
 [ ! -e "$root/usr/bin/python3" ] || export PYTHONHOME="$root/usr"
+[ ! -e "$root/etc/fonts/fonts.conf" ] || [ ! -d "$root/usr/share/fonts" ] || export FONTCONFIG_SYSROOT="$root"
 ${
   interpreter === undefined
-    ? `exec "$root/${program}" "$@"`
-    : `[ -e "$root${interpreter}" ] && exec "$root${interpreter}" "$root/${program}" "$@"
-exec ${interpreter} "$root/${program}" "$@"`
+    ? `exec ${start}`
+    : `[ -e "$root${interpreter}" ] && exec "$root${interpreter}" ${start}
+exec ${interpreter} ${start}`
 }
 `
+}
 
 export const unpack = async (
   archives: ReadonlyArray<string>,
   tree: string,
-  programs: ReadonlyArray<string>
+  programs: ReadonlyArray<string>,
+  at: Readonly<Record<string, string>> = {}
 ): Promise<void> => {
   await mkdir(join(tree, "bin"), { recursive: true })
   for (const archive of archives)
@@ -69,9 +74,11 @@ export const unpack = async (
     (folder) => relative(tree, folder)
   )
   for (const program of programs) {
-    for (const folder of ["usr/bin", "usr/sbin", "bin", "sbin"]) {
-      const candidate = `${folder}/${program}`
-      const line = await firstLine(join(tree, candidate)).catch(() => undefined)
+    const places = ["usr/bin", "usr/sbin", "bin", "sbin"].map((folder) => `${folder}/${program}`)
+    // What the system has already was not downloaded, and yet it must see what was.
+    for (const candidate of [at[program], ...places, ...places.map((place) => `/${place}`)]) {
+      if (candidate === undefined) continue
+      const line = await firstLine(resolve(tree, candidate)).catch(() => undefined)
       if (line === undefined) continue
       const interpreter = line.startsWith("#!") ? line.slice(2).trim().split(/\s+/)[0] : undefined
       const file = join(tree, "bin", program)

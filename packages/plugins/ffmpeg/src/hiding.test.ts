@@ -5,11 +5,11 @@ import { join } from "node:path"
 import { withExif } from "@mahalla/core/testing"
 import { describe, expect, it } from "vitest"
 import { brightness, studio } from "./test/media.ts"
-import { attempt, encoder, folder } from "./test/settings.ts"
+import { attempt, encoder, folder, programs } from "./test/settings.ts"
 
 const at = folder()
 const media = studio(at)
-const layer = encoder()
+const layer = encoder(programs)
 
 /** White squares on black: the one is hidden, the other stays. */
 const hidden = { x: 400, y: 100, width: 80, height: 80 }

@@ -53,7 +53,10 @@ export const layerLimiter = (config: LimiterConfig = {}): Layer.Layer<Limiter, S
         url: database.platform,
         maxConnections: config.maxConnections ?? 2,
         applicationName: "mahalla-limiter",
-        prepare: !database.pooled
+        prepare: !database.pooled,
+        // Decisions are single statements: those that come at once travel together. Nobody waits for one that was given up.
+        multiplex: true,
+        multiplexConcurrency: 32
       })
       const query = (key: string, text: string, values: ReadonlyArray<unknown>) =>
         Effect.mapError(

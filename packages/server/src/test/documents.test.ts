@@ -53,6 +53,30 @@ describe("the API document", () => {
     expect(verdict.valid).toBe(true)
   })
 
+  test("names_the_Idempotency_Key_wherever_a_repeated_request_is_done_once", () => {
+    const keyed = operations.flatMap(([name, , { parameters }]) =>
+      ((parameters ?? []) as ReadonlyArray<{ name: string; required: boolean }>)
+        .filter((parameter) => parameter.name === "Idempotency-Key")
+        .map(({ required }) => `${name}${required ? " (needed)" : ""}`)
+    )
+    expect(new Set(keyed.filter((name) => !/cases\/[a-z-]+(\/\{id\}\/transitions\/[a-z-]+)?$/.test(name)))).toEqual(
+      new Set([
+        "post /v1/accounts/budget/funds (needed)",
+        "post /v1/api-keys",
+        "post /v1/apps",
+        "post /v1/apps/{id}/secrets",
+        "post /v1/cases/{type}/{id}/comments",
+        "post /v1/delegations",
+        "post /v1/me/identity-checks",
+        "post /v1/payouts/{id}/retry",
+        "post /v1/principals",
+        "post /v1/roles"
+      ])
+    )
+    const creates = operations.filter(([name]) => /^post \/v1\/cases\/[a-z-]+$/.test(name)).map(([name]) => name)
+    expect(keyed).toEqual(expect.arrayContaining(creates))
+  })
+
   test("holds_together", () => {
     const text = JSON.stringify(document)
     const schemas = Object.keys(document["components"]!["schemas"]!)

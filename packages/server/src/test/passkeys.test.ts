@@ -191,13 +191,20 @@ describe("a passkey", () => {
   })
 
   test("is_taken_away_by_its_owner_and_opens_nothing_then", async () => {
-    const { client } = await staff()
+    const { client, id } = await staff()
     const { body } = await register(client)
     const other = await staff()
     expectProblem("somebody else's", await other.client.call("DELETE", `/v1/me/passkeys/${body.id}`), {
       status: 403,
       type: "second-factor-required"
     })
+    // A link is an administrator's to give, so this would be the last way in of their own.
+    expectProblem("the last one", await client.call("DELETE", `/v1/me/passkeys/${body.id}`), {
+      status: 422,
+      type: "refused"
+    })
+    expect((await client.get("/v1/me/passkeys")).body.items).toHaveLength(1)
+    await kit.sql("update mahalla.principal set external_id = 'of the host' where id = $1", [id])
     expect((await client.call("DELETE", `/v1/me/passkeys/${body.id}`)).status).toBe(204)
     expectProblem("gone", (await signIn()).answer, refused)
     expectProblem("none left", await client.get("/v1/cases"), { status: 403, type: "second-factor-required" })

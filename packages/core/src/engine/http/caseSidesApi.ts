@@ -3,8 +3,10 @@ import * as Schema from "effect/Schema"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
+import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 import { CaseView, IdPageQuery, Json, page, Timestamp } from "./schemas.ts"
 
@@ -69,7 +71,7 @@ export const CaseSidesApi = cityApi("case-sides")
             visibility: Schema.optionalKey(Schema.Literals(["public", "internal"]))
           }),
           success: Comment.pipe(HttpApiSchema.status(201))
-        })
+        }).annotate(OpenApi.Transform, takesIdempotencyKey)
       )
       .add(
         get("listLinks", "/cases/:type/:id/links", {

@@ -7,6 +7,7 @@ import * as HttpApi from "effect/http-api/HttpApi"
 import { plainObject } from "../../kernel/cases/schema.ts"
 import type { CaseTypes } from "../../kernel/cases/registry.ts"
 import type { CaseTypeDefinition } from "../../kernel/cases/CaseType.ts"
+import { idempotencyKey } from "../../kernel/http/once.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
 type Json = Record<string, Erased>
@@ -77,14 +78,6 @@ const createOperation = (base: Json, definition: CaseTypeDefinition): Json => {
       }
     }
   }
-}
-
-const idempotencyKey = {
-  name: "Idempotency-Key",
-  in: "header",
-  required: false,
-  schema: { type: "string", minLength: 1, maxLength: 255 },
-  description: "The same key with the same body gives the same answer; with another body 422, while in progress 409."
 }
 
 const ifMatch = {

@@ -3,8 +3,10 @@ import * as Schema from "effect/Schema"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
+import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 import { DelegationView } from "./rolesApi.ts"
 import { GivenMoment, IdPageQuery, IdParam, Json, page, PageQuery, Timestamp } from "./schemas.ts"
@@ -90,7 +92,7 @@ export const OpsApi = cityApi("operations")
             language: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(35)))
           }),
           success: PrincipalView.pipe(HttpApiSchema.status(201))
-        })
+        }).annotate(OpenApi.Transform, takesIdempotencyKey)
       )
       .add(HttpApiEndpoint.get("getPrincipal", "/principals/:id", { params: IdParam, success: PrincipalView }))
       .add(

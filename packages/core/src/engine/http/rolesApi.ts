@@ -3,8 +3,10 @@ import * as Schema from "effect/Schema"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
+import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 import { GivenMoment, IdPageQuery, IdParam, page, Timestamp } from "./schemas.ts"
 
@@ -47,7 +49,7 @@ export const RolesApi = cityApi("roles")
         HttpApiEndpoint.post("createRole", "/roles", {
           payload: Schema.Struct({ id: RoleId, title: Title, permissions: Permissions }),
           success: RoleView.pipe(HttpApiSchema.status(201))
-        }),
+        }).annotate(OpenApi.Transform, takesIdempotencyKey),
         HttpApiEndpoint.get("getRole", "/roles/:role", { params: RoleParam, success: RoleView }),
         HttpApiEndpoint.patch("changeRole", "/roles/:role", {
           params: RoleParam,
@@ -79,7 +81,7 @@ export const RolesApi = cityApi("roles")
             until: GivenMoment
           }),
           success: DelegationView.pipe(HttpApiSchema.status(201))
-        }),
+        }).annotate(OpenApi.Transform, takesIdempotencyKey),
         HttpApiEndpoint.delete("revokeDelegation", "/delegations/:id", {
           params: IdParam,
           success: HttpApiSchema.NoContent

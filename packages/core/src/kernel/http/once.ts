@@ -5,6 +5,31 @@ import { withTenant } from "../db/Database.ts"
 import { withIdempotency, withIdempotencyShared } from "../idempotency/idempotency.ts"
 import { Actor } from "../policy/Principal.ts"
 
+/** The header in the API's document. */
+export const idempotencyKey = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: false,
+  schema: { type: "string", minLength: 1, maxLength: 255 },
+  description: "The same key with the same body gives the same answer; with another body 422, while in progress 409."
+}
+
+interface Operation {
+  readonly parameters?: ReadonlyArray<object>
+}
+
+/** What the API document says of an operation that asks `once`: `endpoint.annotate(OpenApi.Transform, takesIdempotencyKey)`. */
+export const takesIdempotencyKey = <Entry extends Operation>(operation: Entry): Entry => ({
+  ...operation,
+  parameters: [...(operation.parameters ?? []), idempotencyKey]
+})
+
+/** The same where nothing happens without a key. */
+export const needsIdempotencyKey = <Entry extends Operation>(operation: Entry): Entry => ({
+  ...operation,
+  parameters: [...(operation.parameters ?? []), { ...idempotencyKey, required: true }]
+})
+
 const headersOf = (replayed: boolean): Record<string, string> => (replayed ? { "idempotency-replayed": "true" } : {})
 
 /** Runs a POST once for its Idempotency-Key, inside the tenant's transaction; without a key it simply runs. */

@@ -27,12 +27,20 @@ export interface SealOptions {
   readonly checkpointEvery: number
 }
 
+/** Nodes that were made by growing: those of a level follow one another, so their hashes go as one text. */
 const insertNodes = Effect.fnUntraced(function* ({ sql, tenantId }: LogReader, nodes: ReadonlyArray<Node>) {
-  const rows = nodes.map(({ hash, level, number }) => ({ level, number, hash: hash.toString("hex") }))
+  const rows = [...Map.groupBy(nodes, ({ level }) => level)].map(([level, made]) => ({
+    level,
+    first: made[0]!.number,
+    hashes: Buffer.concat(made.map(({ hash }) => hash)).toString("base64")
+  }))
+  // Without the offset PostgreSQL would decode the text anew for each of its hashes.
   yield* sql`
     insert into mahalla.log_node (tenant_id, level, number, hash)
-    select ${tenantId}, level, number, decode(hash, 'hex')
-    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as made (level smallint, number bigint, hash text)`
+    select ${tenantId}, level, first + place, substr(bytes, place * 32 + 1, 32)
+    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as made (level smallint, first bigint, hashes text)
+    cross join lateral (select decode(hashes, 'base64') as bytes offset 0) as decoded
+    cross join lateral generate_series(0, octet_length(bytes) / 32 - 1) as place`
 })
 
 /** Signs the tree as it is, unless the last checkpoint is too young or covers it. */

@@ -3,7 +3,9 @@ import * as Schema from "effect/Schema"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { Door } from "../../kernel/http/Door.ts"
+import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 
 const Moment = Schema.String.annotate({ format: "date-time" })
@@ -47,7 +49,7 @@ export const ApiKeysGroup = HttpApiGroup.make("apiKeys")
         days: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 730 })))
       }),
       success: NewApiKey.pipe(HttpApiSchema.status(201))
-    })
+    }).annotate(OpenApi.Transform, takesIdempotencyKey)
   )
   .add(
     HttpApiEndpoint.get("listApiKeys", "/api-keys", {

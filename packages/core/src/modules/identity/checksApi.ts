@@ -5,6 +5,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { Door } from "../../kernel/http/Door.ts"
+import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 import { limitedRoute } from "../../kernel/limits/headers.ts"
 
@@ -70,7 +71,7 @@ export const ChecksGroup = HttpApiGroup.make("identityChecks")
         consent: short(40)
       }),
       success: Check.pipe(HttpApiSchema.status(202))
-    }).annotate(OpenApi.Transform, limitedRoute)
+    }).annotate(OpenApi.Transform, (operation) => takesIdempotencyKey(limitedRoute(operation)))
   )
   .add(
     HttpApiEndpoint.delete("revokeConfirmations", "/principals/:id/identity-checks", {

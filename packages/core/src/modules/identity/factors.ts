@@ -55,6 +55,22 @@ export const demandProof = Effect.fnUntraced(function* ({ principalId, sessionId
     })
 })
 
+/** After a way to sign in was taken away: another one must be left. Whoever takes another one away at once waits in `demandProof`. */
+export const demandWayIn = Effect.fnUntraced(function* (principalId: string) {
+  const { sql, tenantId } = yield* TenantTx
+  const [left] = yield* sql<{ way: boolean }>`
+    select p.phone is not null or p.phone_sealed is not null or p.external_id is not null
+        or exists (select from mahalla.passkey where tenant_id = ${tenantId} and principal_id = p.id)
+        or exists (select from mahalla.openid_link l join mahalla.openid_provider o on o.tenant_id = l.tenant_id and o.id = l.provider_id
+                   where l.tenant_id = ${tenantId} and l.principal_id = p.id and o.active) as way
+    from mahalla.principal p where p.tenant_id = ${tenantId} and p.id = ${principalId}`
+  if (left?.way !== true)
+    return yield* new Refused({
+      code: "last-way-in",
+      message: "You would have no way to sign in left. Set up a passkey, or link another identity, first."
+    })
+})
+
 /** After a factor was added in a session: it counts as shown there, and all others must show it. */
 export const factorAdded = Effect.fnUntraced(function* (self: Self, factor: "totp" | "passkey") {
   const { sql, tenantId } = yield* TenantTx

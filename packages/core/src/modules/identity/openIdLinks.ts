@@ -1,7 +1,7 @@
 /** Outside identities of an account: seen and taken away by its owner, and for staff invited and taken away by an administrator. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { NotFound, Refused } from "../../kernel/cases/model.ts"
+import { NotFound } from "../../kernel/cases/model.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { newId } from "../../kernel/ids.ts"
@@ -10,7 +10,7 @@ import { Forbidden } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { currentRoles } from "../../kernel/policy/roles.ts"
 import { OpenIdInvitationWithdrawn, OpenIdInvited, OpenIdUnlinked } from "./events.ts"
-import { demandProof, type Self } from "./factors.ts"
+import { demandProof, demandWayIn, type Self } from "./factors.ts"
 import { tellPerson } from "./notices.ts"
 import { type InvitedClaim, invitedColumn, invitedValue } from "./openIdAccounts.ts"
 import { openIdLimits } from "./openIdModel.ts"
@@ -36,21 +36,10 @@ const unlink = Effect.fnUntraced(function* (principalId: string, id: string, act
 
 /** Takes an identity of one's own away, never the last way in. Whoever takes another way away at once waits. */
 export const unlinkOwn = Effect.fn("identity.unlinkOwn")(function* (self: Self, id: string) {
-  const { sql, tenantId } = yield* TenantTx
   const { principalId } = self
   yield* demandProof(self)
   if (!(yield* unlink(principalId, id, principalId))) return yield* new NotFound({ what: "link", id })
-  const [left] = yield* sql<{ way: boolean }>`
-    select p.phone is not null or p.phone_sealed is not null or p.external_id is not null
-        or exists (select from mahalla.passkey where tenant_id = ${tenantId} and principal_id = p.id)
-        or exists (select from mahalla.openid_link l join mahalla.openid_provider o on o.tenant_id = l.tenant_id and o.id = l.provider_id
-                   where l.tenant_id = ${tenantId} and l.principal_id = p.id and o.active) as way
-    from mahalla.principal p where p.tenant_id = ${tenantId} and p.id = ${principalId}`
-  if (left?.way !== true)
-    return yield* new Refused({
-      code: "last-way-in",
-      message: "You would have no way to sign in left. Set up a passkey, or link another identity, first."
-    })
+  yield* demandWayIn(principalId)
 })
 
 /**

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import { NotFound, Refused } from "../../kernel/cases/model.ts"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { newId } from "../../kernel/ids.ts"
-import { demandProof, factorAdded, factorRemoved, type Self } from "./factors.ts"
+import { demandProof, demandWayIn, factorAdded, factorRemoved, type Self } from "./factors.ts"
 import { SignInRefused } from "./model.ts"
 import { beginSession, type Visit } from "./signIn.ts"
 
@@ -208,11 +208,13 @@ export const listPasskeys = Effect.fnUntraced(function* (principalId: string) {
     where tenant_id = ${tenantId} and principal_id = ${principalId} order by id`
 })
 
+/** Never the last way in. */
 export const removePasskey = Effect.fn("identity.removePasskey")(function* (self: Self, id: string) {
   const { sql, tenantId } = yield* TenantTx
   yield* demandProof(self)
   const gone = yield* sql`
     delete from mahalla.passkey where tenant_id = ${tenantId} and principal_id = ${self.principalId} and id = ${id} returning id`
   if (gone.length === 0) return yield* new NotFound({ what: "passkey", id })
+  yield* demandWayIn(self.principalId)
   yield* factorRemoved(self.principalId, "passkey", self.principalId)
 })

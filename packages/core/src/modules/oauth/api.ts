@@ -6,12 +6,13 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import { NotFound } from "../../kernel/cases/model.ts"
 import { Unauthorized } from "../../kernel/http/Authentication.ts"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door, inTenant, RequestInfo } from "../../kernel/http/Door.ts"
-import { once } from "../../kernel/http/once.ts"
+import { once, takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { type ClientRow, secretText } from "./clients.ts"
@@ -89,7 +90,7 @@ export const AppsApi = cityApi("apps")
             jwksUri: Schema.optionalKey(Address)
           }),
           success: RegisteredApp.pipe(HttpApiSchema.status(201))
-        })
+        }).annotate(OpenApi.Transform, takesIdempotencyKey)
       )
       .add(
         HttpApiEndpoint.get("listApps", "/apps", {
@@ -103,7 +104,7 @@ export const AppsApi = cityApi("apps")
         HttpApiEndpoint.post("rotateAppSecret", "/apps/:id/secrets", {
           params,
           success: Secret.pipe(HttpApiSchema.status(201))
-        })
+        }).annotate(OpenApi.Transform, takesIdempotencyKey)
       )
       .add(
         HttpApiEndpoint.put("decideApp", "/apps/:id/status", {

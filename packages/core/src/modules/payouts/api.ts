@@ -6,11 +6,12 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { InvalidInput, NotFound, Refused } from "../../kernel/cases/model.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door, inTenant } from "../../kernel/http/Door.ts"
-import { once } from "../../kernel/http/once.ts"
+import { needsIdempotencyKey, once, takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 import { demand, demandEverywhere, may } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
@@ -79,7 +80,7 @@ export const PayoutsApi = cityApi("payouts")
         HttpApiEndpoint.post("retryPayout", "/payouts/:id/retry", {
           params: { id: Id },
           success: PayoutView.pipe(HttpApiSchema.status(201))
-        })
+        }).annotate(OpenApi.Transform, takesIdempotencyKey)
       )
       .add(
         HttpApiEndpoint.get("accounts", "/accounts", { success: Schema.Struct({ items: Schema.Array(AccountView) }) })
@@ -91,7 +92,7 @@ export const PayoutsApi = cityApi("payouts")
             memo: Schema.String.check(Schema.isMinLength(3), Schema.isMaxLength(200))
           }),
           success: HttpApiSchema.NoContent
-        })
+        }).annotate(OpenApi.Transform, needsIdempotencyKey)
       )
       .middleware(Door)
   )

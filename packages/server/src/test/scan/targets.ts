@@ -270,13 +270,6 @@ interface Entry {
 
 const idempotencyKey: Field = { place: "header", name: "Idempotency-Key", value: "scan" }
 
-/** These take an Idempotency-Key although the document names none. */
-const keyed: ReadonlySet<string> = new Set([
-  "POST /v1/principals",
-  "POST /v1/api-keys",
-  "POST /v1/accounts/budget/funds"
-])
-
 /** Those that no scanner can ask: a stream without an end. */
 const unasked: ReadonlySet<string> = new Set(["GET /v1/events"])
 
@@ -314,7 +307,7 @@ export const operationsOf = async (scene: Scene): Promise<ReadonlyArray<Operatio
           method,
           path,
           label,
-          fields: [...fieldsWith(undefined), ...(keyed.has(label) ? [idempotencyKey] : []), ...leaves(body, "")],
+          fields: [...fieldsWith(undefined), ...leaves(body, "")],
           body
         }
       ]
