@@ -60,8 +60,8 @@ const open = Effect.gen(function* () {
       actorOf: () => Effect.succeed({ actor, tenant })
     }) as typeof context
   }
-  const app = yield* Effect.provideContext(makeHttpApp(config, { ...runtime, context }), context)
-  return yield* Effect.provideContext(NodeHttpServer.makeHandler(app, { scope }), context as Context.Context<never>)
+  const { app, services } = yield* Effect.provideContext(makeHttpApp(config, { ...runtime, context }), context)
+  return yield* Effect.provideContext(NodeHttpServer.makeHandler(app, { scope }), services)
 })
 
 const handler = await Effect.runPromise(Scope.provide(open, scope))

@@ -37,7 +37,7 @@ const uuidV7 = () => {
 }
 
 const statements = {
-  principal: "select mahalla.actor_of($1, $2, null) as found",
+  principal: "select found from mahalla.actors_of($1::text::jsonb)",
   tenant: "select set_config('mahalla.tenant', $1, true)",
   key: "select * from mahalla.take_idempotency_key($1, $2, $3)",
   case: `insert into mahalla.civic_case
@@ -63,7 +63,7 @@ app.post("/reports", async ({ body, headers }, reply) => {
   const run = (name: keyof typeof statements, values: ReadonlyArray<unknown>) =>
     client.query({ name, text: statements[name], values: values as Array<unknown> })
   try {
-    await run("principal", [tenantId, citizen])
+    await run("principal", [JSON.stringify([{ tenant: tenantId, principal: citizen, known: null }])])
     await client.query({ name: "begin", text: "BEGIN" })
     await run("tenant", [tenantId])
     const key = headers["idempotency-key"]

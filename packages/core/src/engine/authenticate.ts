@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import { type Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
+import { Database, TenantTx, withTenant } from "../kernel/db/Database.ts"
 import { isApiKey } from "../kernel/http/apiKeys.ts"
 import { Authentication, Unauthorized } from "../kernel/http/Authentication.ts"
 import { AppTokens } from "../kernel/http/AppTokens.ts"
@@ -22,7 +22,7 @@ import { newId } from "../kernel/ids.ts"
 import { sealName } from "../kernel/personal/people.ts"
 import { loadPrincipal } from "../kernel/policy/load.ts"
 import type { Principal, RoleGrant } from "../kernel/policy/Principal.ts"
-import type { RoleBook } from "../kernel/policy/roles.ts"
+import { RoleBook } from "../kernel/policy/roles.ts"
 import { tenantOfRequest } from "../kernel/tenancy/resolve.ts"
 import type { Tenant } from "../kernel/tenancy/Tenant.ts"
 import type { CityConfig, HostLogin } from "./config.ts"
@@ -80,7 +80,11 @@ export const layerAuthentication = (config: Pick<CityConfig, "login" | "modules"
     Authentication,
     Effect.gen(function* () {
       const tokens = yield* AccessTokens
-      const services = yield* Effect.context<Database | RoleBook>()
+      const database = yield* Database
+      const book = yield* RoleBook
+      // Of every request: two services beside what is there, and no copy of all of them.
+      const inside = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+        self.pipe(Effect.provideService(Database, database), Effect.provideService(RoleBook, book))
       const byDefault = yield* StaffNeedsSecondFactor
       const hasKeys = config.modules.some(({ id }) => id === "identity")
       const hostPrincipals = yield* Cache.make({
@@ -88,7 +92,7 @@ export const layerAuthentication = (config: Pick<CityConfig, "login" | "modules"
         timeToLive: "10 minutes",
         lookup: (key: string) => {
           const [tenantId, login] = JSON.parse(key) as [string, HostLogin]
-          return Effect.provideContext(principalOfHost(tenantId, login), services)
+          return inside(principalOfHost(tenantId, login))
         }
       })
       return Authentication.of({
@@ -146,7 +150,7 @@ export const layerAuthentication = (config: Pick<CityConfig, "login" | "modules"
               return { actor, tenant }
             }
             return (yield* ofHost) ?? { actor: yield* loadPrincipal(tenant.tenantId, null), tenant }
-          }).pipe(Effect.provideContext(services))
+          }).pipe(inside)
       })
     })
   )

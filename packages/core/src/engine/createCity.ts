@@ -67,9 +67,8 @@ export const createCity = (config: CityConfig): City => {
 
   const open = Effect.gen(function* () {
     const runtime = yield* openCity(config)
-    const app = yield* Effect.provideContext(makeHttpApp(config, runtime), runtime.context)
-    const services = runtime.context as Context.Context<never>
-    const mounts = yield* Effect.provideContext(openMounts(config, runtime), services)
+    const { app, services } = yield* Effect.provideContext(makeHttpApp(config, runtime), runtime.context)
+    const mounts = yield* Effect.provideContext(openMounts(config, runtime), runtime.context)
     const request = yield* Effect.provideContext(NodeHttpServer.makeHandler(app, { scope }), services)
     running = {
       runtime,

@@ -33,15 +33,13 @@ const asker = (app: SqlClient): Ask => {
   const known = askers.get(app)
   if (known !== undefined) return known
   const made = gathering((asked: ReadonlyArray<Question>) =>
-    Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) => app<SessionRow>`
-        select mahalla.actor_of(tenant, principal, known) as found,
-               mahalla.session_state(tenant, principal, session, ${new Date(now)}) as state
-        from jsonb_to_recordset(${JSON.stringify(asked.map((one, place) => ({ ...one, place })))}::text::jsonb)
-          as given (tenant uuid, principal uuid, session uuid, known uuid, place integer)
-        order by place`
-    )
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const all = JSON.stringify(asked)
+      return app<SessionRow>`
+          select found, state from rows from
+            (mahalla.actors_of(${all}::text::jsonb), mahalla.session_states(${all}::text::jsonb, ${new Date(now)}))
+            as given (place, found, again, state)`
+    })
   )
   askers.set(app, made)
   return made

@@ -23,8 +23,13 @@ const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 /** Eight characters of Crockford's base 32 from the random part of an id, as `7F3K-9QXZ`. */
 export const referenceOf = (id: string): string => {
-  const bits = BigInt(`0x${id.replaceAll("-", "").slice(-10)}`)
-  const text = Array.from({ length: 8 }, (_, place) => alphabet[Number((bits >> BigInt(place * 5)) & 31n)]).join("")
+  // Forty bits: a number holds them exactly.
+  let bits = Number.parseInt(id.slice(-10), 16)
+  let text = ""
+  for (let place = 0; place < 8; place++) {
+    text += alphabet[bits % 32]
+    bits = Math.floor(bits / 32)
+  }
   return `${text.slice(0, 4)}-${text.slice(4)}`
 }
 

@@ -14,5 +14,6 @@ export const kernelMigrations: ReadonlyArray<Migration> = [
   kernel("./policy/migrations/0008_policy.breaking.sql"),
   kernel("./personal/migrations/0009_personal-data.breaking.sql"),
   kernel("./transparency-log/migrations/0010_checkpoint-delivery.sql"),
-  kernel("./platform/migrations/0011_platform-sessions.breaking.sql")
+  kernel("./platform/migrations/0011_platform-sessions.breaking.sql"),
+  kernel("./policy/migrations/0012_batches.sql")
 ]

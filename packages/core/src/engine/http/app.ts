@@ -66,7 +66,7 @@ const pathsOf = (document: Record<string, Erased>): ReadonlyArray<RouteEntry> =>
     Object.keys(item).map((method) => ({ method: method.toUpperCase(), path: path.replaceAll(/\{([^}]+)\}/g, ":$1") }))
   )
 
-/** Builds the router once; the result answers requests until the scope closes. */
+/** Builds the router once; `app`, run with `services`, answers requests until the scope closes. */
 export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runtime: CityRuntime) {
   const types = Context.getUnsafe(runtime.context as Context.Context<CaseTypes>, CaseTypes)
   const keys = Context.getUnsafe(runtime.context as Context.Context<Keys>, Keys)
@@ -157,9 +157,12 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     maxInFlight: config.maxInFlight ?? 512,
     basePath: (config.basePath ?? "").replace(/\/$/, "")
   })
-  return Effect.provideContext(wrap(router.asHttpEffect()), context as Context.Context<Erased>) as Effect.Effect<
-    HttpServerResponse.HttpServerResponse,
-    never,
-    HttpServerRequest.HttpServerRequest
-  >
+  return {
+    app: wrap(router.asHttpEffect()) as Effect.Effect<
+      HttpServerResponse.HttpServerResponse,
+      never,
+      HttpServerRequest.HttpServerRequest
+    >,
+    services: context as Context.Context<never>
+  }
 })

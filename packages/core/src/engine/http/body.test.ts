@@ -18,7 +18,7 @@ const stalled = () =>
 
 it.effect("case_27_slow_body_gives_its_place_back_after_thirty_seconds", () =>
   Effect.gen(function* () {
-    const reading = yield* Effect.forkChild(checkedBody(stalled()), { startImmediately: true })
+    const reading = yield* Effect.forkChild(checkedBody(stalled(), 1_048_576), { startImmediately: true })
     yield* TestClock.adjust("29 seconds")
     assert.isUndefined(reading.pollUnsafe())
     yield* TestClock.adjust("1 second")

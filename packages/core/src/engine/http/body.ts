@@ -1,8 +1,12 @@
 /** JSON bodies before anybody reads them: bytes that are not UTF-8, nests too deep, characters the database cannot keep, names given twice. */
 import { isUtf8 } from "node:buffer"
+import { IncomingMessage } from "node:http"
+import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type ProblemAnswer, problem } from "../../kernel/http/problems.ts"
+import { readNodeBody } from "./nodeBody.ts"
 
 /** Levels of arrays and objects a body may have. */
 export const maxDepth = 32
@@ -122,22 +126,34 @@ export const late = problem(
   { connection: "close" }
 )
 
-/** Replaces the request by one whose body has been read and checked; other bodies pass untouched. */
-export const checkedBody = (request: HttpServerRequest): Effect.Effect<HttpServerRequest | ProblemAnswer> => {
+const tooLarge = problem(413, "too-large", "The body is larger than this address takes, or it broke off.")
+
+const bytesOf = (request: HttpServerRequest, limit: number): Effect.Effect<Uint8Array | ProblemAnswer> =>
+  request.source instanceof IncomingMessage
+    ? Effect.map(readNodeBody(request.source, limit, bodyMillis), (read) =>
+        typeof read !== "string" ? read : read === "late" ? late : tooLarge
+      )
+    : request.arrayBuffer.pipe(
+        Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.fromInputUnsafe(limit)),
+        Effect.map((buffer) => new Uint8Array(buffer)),
+        Effect.timeoutOrElse({ duration: bodyMillis, orElse: () => Effect.succeed(late) }),
+        Effect.catchCause(() => Effect.succeed(tooLarge))
+      )
+
+/** Replaces the request by one whose body has been read and checked; other bodies pass untouched. `limit` in bytes. */
+export const checkedBody = (
+  request: HttpServerRequest,
+  limit: number
+): Effect.Effect<HttpServerRequest | ProblemAnswer> => {
   if (request.method === "GET" || request.method === "HEAD" || !isJson(request.headers["content-type"]))
     return Effect.succeed(request)
-  return request.arrayBuffer.pipe(
-    Effect.map((buffer) => {
-      const checked = checkJson(new Uint8Array(buffer))
-      if ("status" in checked) return checked
-      return Object.create(request, {
-        text: { value: Effect.succeed(checked.text) },
-        json: { value: Effect.succeed(checked.value) }
-      }) as HttpServerRequest
-    }),
-    Effect.timeoutOrElse({ duration: bodyMillis, orElse: () => Effect.succeed(late) }),
-    Effect.catchCause(() =>
-      Effect.succeed(problem(413, "too-large", "The body is larger than this address takes, or it broke off."))
-    )
-  )
+  return Effect.map(bytesOf(request, limit), (bytes) => {
+    if ("status" in bytes) return bytes
+    const checked = checkJson(bytes)
+    if ("status" in checked) return checked
+    return Object.create(request, {
+      text: { value: Effect.succeed(checked.text) },
+      json: { value: Effect.succeed(checked.value) }
+    }) as HttpServerRequest
+  })
 }

@@ -165,9 +165,7 @@ export const outer = (options: OuterOptions) => {
         const refused = addressProblem(url) ?? crossSiteProblem(request.method, request.headers, allowed)
         if (refused !== undefined) return HttpServerResponse.setHeaders(problemResponse(refused, id), cors)
         const moved = url === request.url ? request : request.modify({ url })
-        const checked = path.startsWith("/v1/uploads")
-          ? moved
-          : yield* checkedBody(moved).pipe(Effect.provideService(HttpIncomingMessage.MaxBodySize, bodyLimit))
+        const checked = path.startsWith("/v1/uploads") ? moved : yield* checkedBody(moved, options.maxBodySize)
         if ("status" in checked) return problemResponse(checked, id)
         const response = yield* handle.pipe(
           Effect.provideService(HttpServerRequest.HttpServerRequest, checked),

@@ -12,6 +12,7 @@ import { addTo, type Later, type Waiting } from "./later.ts"
 export interface Written<A> {
   readonly value: A
   readonly waiting: Waiting
+  readonly wakes: ReadonlySet<Effect.Effect<void>>
   readonly afterCommit: ReadonlyArray<Effect.Effect<void>>
 }
 
@@ -45,14 +46,16 @@ export const writtenBlind = <A, E, R>(
 ): Effect.Effect<Written<A> | undefined, never, Exclude<R, TenantTx>> =>
   Effect.suspend(() => {
     const waiting: Waiting = new Map()
+    const wakes = new Set<Effect.Effect<void>>()
     const afterCommit: Array<Effect.Effect<void>> = []
     const later: Later = {
       add: (write, row) => addTo(waiting, write, row),
       soon: (write, row) => Effect.sync(() => addTo(waiting, write, row)),
+      wake: (effect) => void wakes.add(effect),
       flush: Effect.void
     }
     return Effect.provideService(self, TenantTx, { tenantId, sql: muteClient(afterCommit), later }).pipe(
-      Effect.map((value) => ({ value, waiting, afterCommit })),
+      Effect.map((value) => ({ value, waiting, wakes, afterCommit })),
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(undefined)
       )

@@ -20,6 +20,8 @@ export interface Later {
   readonly add: <Row>(write: LaterWrite<Row>, row: Row) => void
   /** For rows that the rest of the transaction may look at: they are there for its next question. */
   readonly soon: <Row>(write: LaterWrite<Row>, row: Row) => Effect.Effect<void, SqlError>
+  /** Run once after the commit, however many ask for it: for waking whoever waits. Must not fail. */
+  readonly wake: (effect: Effect.Effect<void>) => void
   readonly flush: Effect.Effect<void, SqlError>
 }
 
@@ -34,16 +36,20 @@ export const addTo = <Row>(waiting: Waiting, write: LaterWrite<Row>, row: Row): 
 
 export const makeLater = (sql: SqlClient): Later => {
   const waiting: Waiting = new Map()
+  const wakes = new Set<Effect.Effect<void>>()
   return {
     add: (write, row) => addTo(waiting, write, row),
+    wake: (effect) => void wakes.add(effect),
     soon: (write, row) => sent(sql`${write.insert(sql, JSON.stringify([row]))}`),
     flush: Effect.suspend(() => {
-      if (waiting.size === 0) return Effect.void
+      const told = wakes.size === 0 ? Effect.void : sql.afterCommit(Effect.all([...wakes], { discard: true }))
+      wakes.clear()
+      if (waiting.size === 0) return told
       const inserts = [...waiting].map(([write, rows]) => write.insert(sql, JSON.stringify(rows)))
       waiting.clear()
       const last = inserts.pop()!
       const first = inserts.map((insert, place) => sql`${sql(`written_${place}`)} as (${insert})`)
-      return sent(first.length === 0 ? sql`${last}` : sql`with ${sql.csv(first)} ${last}`)
+      return Effect.andThen(told, sent(first.length === 0 ? sql`${last}` : sql`with ${sql.csv(first)} ${last}`))
     })
   }
 }

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { canonical } from "../canonical.ts"
-import { afterCommit, TenantTx } from "../db/Database.ts"
+import { TenantTx } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
 import { isId, newId } from "../ids.ts"
 import { sealedColumn } from "../personal/Vault.ts"
@@ -102,6 +102,6 @@ export const appendEvent = Effect.fnUntraced(function* <Payload>(
     })
   }
   const { wake } = yield* EventSignal
-  yield* afterCommit(wake)
+  later.wake(wake)
   return id
 })

@@ -2,7 +2,7 @@
  * Requests that carry an Idempotency-Key happen once: the answer is stored in the transaction of what they did, and given again to
  * whoever repeats them. A failed request stores nothing, so it may be tried again under its key.
  */
-import { createHash } from "node:crypto"
+import { hash as digest } from "node:crypto"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
@@ -77,7 +77,7 @@ const storedAnswer = Effect.fnUntraced(function* (row: string, { answer, answer_
 })
 
 const isKey = (key: string) => /^[\x21-\x7e]{1,255}$/.test(key)
-const hashOf = (body: unknown) => createHash("sha256").update(canonical(body)).digest("base64url")
+const hashOf = (body: unknown) => digest("sha256", canonical(body), "base64url")
 
 const keep = Effect.fnUntraced(function* (
   { key, principalId, route }: IdempotentRequest,
@@ -140,7 +140,7 @@ export const withIdempotency = Effect.fn("withIdempotency")(function* <Body, E, 
  * is not free and a transaction that failed are left to `withIdempotency` in a transaction of the request's own, so nothing is
  * answered here but what has happened for the first time.
  */
-export const withIdempotencyShared = Effect.fn("withIdempotencyShared")(function* <Body, E, R>(
+export const withIdempotencyShared = Effect.fnUntraced(function* <Body, E, R>(
   tenantId: string,
   request: IdempotentRequest,
   effect: Effect.Effect<IdempotentAnswer<Body>, E, R>

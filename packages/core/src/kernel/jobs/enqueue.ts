@@ -4,7 +4,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { afterCommit, TenantTx } from "../db/Database.ts"
+import { TenantTx } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
 import { newId } from "../ids.ts"
 
@@ -76,11 +76,11 @@ export const insertJobs = Effect.fnUntraced(function* (
  * Writes jobs with the commit of the transaction; whoever works on them wakes after it. Returns their ids; one that is dropped because
  * its key is waiting already has an id that nothing bears.
  */
-export const enqueue = Effect.fn("enqueue")(function* (jobs: ReadonlyArray<NewJob>) {
+export const enqueue = Effect.fnUntraced(function* (jobs: ReadonlyArray<NewJob>) {
   const { later, tenantId } = yield* TenantTx
   const rows = yield* rowsOf(jobs.map((job) => ({ ...job, tenantId })))
   for (const row of rows) later.add(jobWrite, row)
   const { wake } = yield* JobSignal
-  if (rows.length > 0) yield* afterCommit(wake)
+  if (rows.length > 0) later.wake(wake)
   return rows.map(({ id }) => id)
 })

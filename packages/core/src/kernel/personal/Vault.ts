@@ -145,8 +145,8 @@ const keysOf = Effect.fnUntraced(function* (masters: Masters, tenantId: string, 
 
 const makeVault = (masters: Masters) =>
   Effect.gen(function* () {
-    const services = yield* Effect.context<Database>()
-    yield* admitMasters((yield* Database).platform, masters)
+    const database = yield* Database
+    yield* admitMasters(database.platform, masters)
     const memory = remembered({
       // What fails is not remembered; the outcome says so that errors of two kinds may come out.
       read: (sql, tenantId: string) =>
@@ -154,9 +154,9 @@ const makeVault = (masters: Masters) =>
       keys: 5_000,
       seconds: keysRemembered
     })
-    const forget = (tenantId: string) => Effect.provideContext(memory.forget(tenantId), services)
+    const forget = (tenantId: string) => Effect.provideService(memory.forget(tenantId), Database, database)
     const keys = (tenantId: string) =>
-      Effect.provideContext(memory.get(tenantId), services).pipe(
+      Effect.provideService(memory.get(tenantId), Database, database).pipe(
         Effect.flatMap((result) => Effect.fromResult(result)),
         Effect.tapError(() => forget(tenantId))
       )

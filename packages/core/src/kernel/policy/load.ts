@@ -42,10 +42,7 @@ const asker = (app: SqlClient): Ask => {
   const made = gathering((asked: ReadonlyArray<Question>) =>
     Effect.map(
       app<{ found: Found | null }>`
-        select mahalla.actor_of(tenant, principal, known) as found
-        from jsonb_to_recordset(${JSON.stringify(asked.map((one, place) => ({ ...one, place })))}::text::jsonb)
-          as given (tenant uuid, principal uuid, known uuid, place integer)
-        order by place`,
+        select found from mahalla.actors_of(${JSON.stringify(asked)}::text::jsonb)`,
       (rows) => rows.map(({ found }) => found)
     )
   )

@@ -64,7 +64,8 @@ export const identity = (): Module =>
       "0001_identity.sql",
       "0002_sessions-and-factors.sql",
       "0003_identity-checks.sql",
-      "0004_openid.sql"
+      "0004_openid.sql",
+      "0005_batches.sql"
     ].map((file) => readMigration("identity", new URL(`./migrations/${file}`, import.meta.url))),
     api: {
       definition: IdentityApi.addHttpApi(AccountApi),

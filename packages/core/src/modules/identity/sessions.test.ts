@@ -42,7 +42,8 @@ const start = Effect.fnUntraced(function* (kind: "person" | "staff" = "person", 
     state: Effect.fnUntraced(function* (sessionId: string, seconds = 0) {
       const { app } = yield* Database
       const [row] = yield* app<{ state: string | null }>`
-        select mahalla.session_state(${tenantId}, ${id}, ${sessionId}, now() + make_interval(secs => ${seconds})) as state`
+        select state from mahalla.session_states(
+          ${JSON.stringify([{ tenant: tenantId, principal: id, session: sessionId }])}::text::jsonb, now() + make_interval(secs => ${seconds}))`
       return row!.state
     }),
     ended: rows<{ id: string; because: string | null }>(

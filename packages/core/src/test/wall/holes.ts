@@ -24,11 +24,13 @@ const openTables: Readonly<Record<string, string>> = { case_type: "SELECT", migr
 /** Each of them was read by somebody else than its author: bounded to the tenant it is given, or to no rows at all. */
 export const definers = [
   "actor_of",
+  "actors_of",
   "app_in_force",
   "ensure_event_partitions",
   "keep_balances",
   "search_cases",
   "session_state",
+  "session_states",
   "use_api_key"
 ]
 
