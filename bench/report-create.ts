@@ -4,7 +4,7 @@
  * connections from a process of its own; one embedded PostgreSQL with fsync. `parse` and `directus` insert an object as their guides do;
  * `parse-like` and `directus-like` write what a create of ours writes. `ours` serves requests only, as the floor does;
  * `ours-whole` also orders the events, runs the jobs and everything else a city does by itself.
- * Arguments: `--rounds=9`, `--seconds=4` per slice, `--warm-up=3000` requests, `--only=ours,floor,ours-whole,parse,parse-like,directus,directus-like`.
+ * Arguments: `--rounds=9`, `--seconds=4` per slice, `--warm-up=15000` requests, `--only=ours,floor,ours-whole,parse,parse-like,directus,directus-like`.
  */
 import { mkdir, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -55,7 +55,7 @@ export const run = async (args: ReadonlyArray<string>): Promise<void> => {
   const value = (name: string) => args.find((arg) => arg.startsWith(`--${name}=`))?.split("=")[1]
   const rounds = Number(value("rounds") ?? 9)
   const seconds = Number(value("seconds") ?? 4)
-  const warmUp = Number(value("warm-up") ?? 3000)
+  const warmUp = Number(value("warm-up") ?? 15000)
   const wanted = (value("only") ?? "ours,floor,ours-whole,parse,parse-like,directus,directus-like").split(
     ","
   ) as Array<Name>

@@ -140,7 +140,7 @@ const bytesOf = (request: HttpServerRequest, limit: number): Effect.Effect<Uint8
         Effect.catchCause(() => Effect.succeed(tooLarge))
       )
 
-/** Replaces the request by one whose body has been read and checked; other bodies pass untouched. `limit` in bytes. */
+/** The request, with its body read and checked if it is JSON; other bodies pass untouched. `limit` in bytes. */
 export const checkedBody = (
   request: HttpServerRequest,
   limit: number
@@ -151,9 +151,10 @@ export const checkedBody = (
     if ("status" in bytes) return bytes
     const checked = checkJson(bytes)
     if ("status" in checked) return checked
-    return Object.create(request, {
+    // Its own, and not those of an object behind which it stands: the engine slows down what others inherit from.
+    return Object.defineProperties(request, {
       text: { value: Effect.succeed(checked.text) },
       json: { value: Effect.succeed(checked.value) }
-    }) as HttpServerRequest
+    })
   })
 }

@@ -86,6 +86,7 @@ const maxAddress = 8_192
 const addressProblem = (url: string) => {
   if (url.length > maxAddress)
     return problem(414, "address-too-long", `An address may have ${maxAddress} characters; send less in the query.`)
+  if (!url.includes("%")) return undefined
   if (/%00/.test(url)) return problem(400, "invalid-address", "The address contains the character U+0000.")
   try {
     decodeURIComponent(url.replaceAll("+", " "))

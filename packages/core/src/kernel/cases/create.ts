@@ -73,7 +73,7 @@ const caseWrite: LaterWrite<Record<string, unknown>> = {
        longitude double precision, latitude double precision, h3 bigint, owner_id uuid, text text, created_at timestamptz)`
 }
 
-export const createCase = Effect.fn("createCase")(function* (request: CreateCase) {
+export const createCase = Effect.fnUntraced(function* (request: CreateCase) {
   const actor = yield* Actor
   const types = yield* CaseTypes
   const type = yield* types.get(request.type)

@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
 import { canonical } from "../canonical.ts"
 import { TenantTx } from "../db/Database.ts"
 import type { LaterWrite } from "../db/later.ts"
@@ -79,7 +80,7 @@ export const appendEvent = Effect.fnUntraced(function* <Payload>(
     else open[field] = value
   }
   const commitments = Object.fromEntries(personal.map((entry) => [entry.field, commitment(entry.salt, entry.value)]))
-  const span = yield* Effect.option(Effect.currentSpan)
+  const span = yield* Effect.serviceOption(Tracer.ParentSpan)
   later.add(eventWrite, {
     tenant_id: tenantId,
     id,

@@ -145,7 +145,7 @@ export const withIdempotencyShared = Effect.fnUntraced(function* <Body, E, R>(
   request: IdempotentRequest,
   effect: Effect.Effect<IdempotentAnswer<Body>, E, R>
 ) {
-  const alone = withTenant(tenantId)(withIdempotency(request, effect))
+  const alone = Effect.suspend(() => withTenant(tenantId)(withIdempotency(request, effect)))
   if (!isKey(request.key)) return yield* alone
   const written = yield* writtenBlind(
     tenantId,
