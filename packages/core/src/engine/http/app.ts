@@ -163,6 +163,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       never,
       HttpServerRequest.HttpServerRequest
     >,
-    services: context as Context.Context<never>
+    // A request adds a dozen of its own: kept as a chain before all that the city has, not copied with it.
+    services: Context.makeUnsafe<never>(new Map(context.mapUnsafe), { maxDepth: 24 })
   }
 })
