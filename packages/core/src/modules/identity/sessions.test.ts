@@ -16,7 +16,7 @@ import { endOtherSessions, endSession, listSessions, refreshSession, type Tokens
 import { beginSession } from "./signIn.ts"
 import { sweepIdentity } from "./sweep.ts"
 
-const migrations = ["0001_identity", "0002_sessions-and-factors", "0004_openid"].map((name) =>
+const migrations = ["0001_identity", "0002_sessions-and-factors", "0004_openid", "0005_batches"].map((name) =>
   readMigration("identity", new URL(`./migrations/${name}.sql`, import.meta.url))
 )
 const rooms = AccessTokens.layer("https://city.example").pipe(
