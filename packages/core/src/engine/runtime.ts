@@ -172,6 +172,12 @@ const prepareDatabase = Effect.fnUntraced(function* (
     )
   )
   if (current !== undefined) return current
+  // Another server with our secret may have made the log-ins while we waited for it.
+  const stillRefused = Effect.flatMap(open, (context) => Context.get(context, Database).platform`select 1`).pipe(
+    Effect.scoped,
+    Effect.as(false),
+    Effect.catch((error) => Effect.succeed(isRefused(error)))
+  )
   // Log-ins are derived from the secret: with another one the database refuses them, and its owner knows which one is right.
   if (refused) yield* askAsOwner(directUrl(settings.owner, settings), (query) => checkDatabase(query, masters))
   if (config.migrate === false) {
@@ -188,7 +194,13 @@ const prepareDatabase = Effect.fnUntraced(function* (
     owner: directUrl(settings.owner, settings),
     migrations,
     // Before log-ins are taken from a server that has the right secret.
-    prepare: (query) => Effect.andThen(checkDatabase(query, masters), ensureRoles(ownLogins, refused)(query)),
+    prepare: (query) =>
+      Effect.andThen(
+        checkDatabase(query, masters),
+        Effect.flatMap(refused ? stillRefused : Effect.succeed(false), (refused) =>
+          ensureRoles(ownLogins, refused)(query)
+        )
+      ),
     onApplied: (_, done, total) => Effect.sync(() => config.onProgress?.({ step: "migrate", done, total }))
   })
   return { context: yield* open, unknown }
