@@ -7,6 +7,7 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import { Database } from "../../kernel/db/Database.ts"
 import { CaseTypes } from "../../kernel/cases/registry.ts"
 import { Authentication } from "../../kernel/http/Authentication.ts"
 import { answerProblems, Door, RequestFacts } from "../../kernel/http/Door.ts"
@@ -157,13 +158,24 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     maxInFlight: config.maxInFlight ?? 512,
     basePath: (config.basePath ?? "").replace(/\/$/, "")
   })
+  const handle = router.asHttpEffect()
+  const inCity = Effect.provideContext(handle, context as Context.Context<Erased>)
+  const bare = new Set(extra.flatMap(({ path }) => (path.startsWith("/v1/cases/") ? [] : [path.replace("/*", "")])))
+  /** Routes of the APIs bring all services with them; the others are given them. */
+  const routed = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
+    const path = url.split("?", 1)[0]!
+    return bare.has(path) || path.startsWith("/v1/uploads/") || path === "/v1/events" ? inCity : handle
+  })
   return {
-    app: wrap(router.asHttpEffect()) as Effect.Effect<
+    app: wrap(routed) as Effect.Effect<
       HttpServerResponse.HttpServerResponse,
       never,
       HttpServerRequest.HttpServerRequest
     >,
-    // A request adds a dozen of its own: kept as a chain before all that the city has, not copied with it.
-    services: Context.makeUnsafe<never>(new Map(context.mapUnsafe), { maxDepth: 24 })
+    // What is needed before a route is found: every request copies it. A request adds a dozen of its own, kept as a chain before it.
+    services: Context.makeUnsafe<never>(
+      new Map([...context.mapUnsafe].filter(([key]) => key.startsWith("effect/") || key === Database.key)),
+      { maxDepth: 24 }
+    )
   }
 })
