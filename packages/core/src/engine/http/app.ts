@@ -132,7 +132,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     context as Context.Context<Erased>
   )
   const router = Context.getUnsafe(built as Context.Context<HttpRouter.HttpRouter>, HttpRouter.HttpRouter)
-  const extra: ReadonlyArray<RouteEntry> = [
+  const besideTheApis: ReadonlyArray<RouteEntry> = [
     ...tusMethods.flatMap((method) => [
       { method, path: "/v1/uploads" },
       { method, path: "/v1/uploads/*" }
@@ -145,12 +145,15 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       "/docs",
       "/sign-in",
       "/.well-known/jwks.json"
-    ].map((path) => ({ method: "GET", path })),
+    ].map((path) => ({ method: "GET", path }))
+  ]
+  // In the document there is one for each type.
+  const ofCases: ReadonlyArray<RouteEntry> = [
     { method: "POST", path: "/v1/cases/:type" },
     { method: "POST", path: "/v1/cases/:type/:id/transitions/:transition" }
   ]
   const wrap = outer({
-    routes: [...pathsOf(document), ...extra],
+    routes: [...pathsOf(document), ...besideTheApis, ...ofCases],
     clientAddress: makeProxyTrust(config.trustedProxies ?? []),
     isTrusted: makeTrusted(config.trustedProxies ?? []),
     https: config.publicUrl?.startsWith("https:") === true,
@@ -159,12 +162,12 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     basePath: (config.basePath ?? "").replace(/\/$/, "")
   })
   const handle = router.asHttpEffect()
-  const inCity = Effect.provideContext(handle, context as Context.Context<Erased>)
-  const bare = new Set(extra.flatMap(({ path }) => (path.startsWith("/v1/cases/") ? [] : [path.replace("/*", "")])))
-  /** Routes of the APIs bring all services with them; the others are given them. */
+  const withServices = Effect.provideContext(handle, context as Context.Context<Erased>)
+  const beside = new Set([...besideTheApis.map(({ path }) => path), "/v1/events"])
+  // The APIs' handlers bring the services that they were built with.
   const routed = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
     const path = url.split("?", 1)[0]!
-    return bare.has(path) || path.startsWith("/v1/uploads/") || path === "/v1/events" ? inCity : handle
+    return beside.has(path) || path.startsWith("/v1/uploads/") ? withServices : handle
   })
   return {
     app: wrap(routed) as Effect.Effect<
@@ -172,7 +175,8 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       never,
       HttpServerRequest.HttpServerRequest
     >,
-    // What is needed before a route is found: every request copies it. A request adds a dozen of its own, kept as a chain before it.
+    // What is needed before a route is found (loggers, levels, the tenants): every request copies it. A request adds a dozen services of its
+    // own, kept as a chain before these.
     services: Context.makeUnsafe<never>(
       new Map([...context.mapUnsafe].filter(([key]) => key.startsWith("effect/") || key === Database.key)),
       { maxDepth: 24 }
