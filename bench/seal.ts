@@ -9,7 +9,7 @@ import { withPlatform, withTenant } from "../packages/core/src/kernel/db/Databas
 import { appendEvent } from "../packages/core/src/kernel/events/append.ts"
 import { defineEvent } from "../packages/core/src/kernel/events/Event.ts"
 import { sequence } from "../packages/core/src/kernel/events/sequencer.ts"
-import { makeSealer, sealTenant } from "../packages/core/src/kernel/transparency-log/seal.ts"
+import { makeSealer, sealerBatch, sealTenant } from "../packages/core/src/kernel/transparency-log/seal.ts"
 import { onLog, tenantId } from "./audit/log.ts"
 import { figure, interleave, report, type Sample } from "./measure.ts"
 
@@ -60,7 +60,14 @@ export const run = async (args: ReadonlyArray<string>): Promise<void> => {
           )
           const sealer = makeSealer(options)
           const seal = sealing
-            ? yield* Effect.forkChild(Effect.forever(Effect.andThen(sealer, Effect.sleep("200 millis"))))
+            ? yield* Effect.forkChild(
+                Effect.forever(
+                  // As the city does it.
+                  Effect.flatMap(sealer, (sealed) =>
+                    sealed < sealerBatch ? Effect.sleep("1 second") : Effect.yieldNow
+                  )
+                )
+              )
             : undefined
           const one = Effect.andThen(
             withTenant(tenantId)(appendEvent(Happened, payload)),

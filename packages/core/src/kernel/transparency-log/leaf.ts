@@ -35,8 +35,11 @@ export const jcs = (value: Erased): string => {
   return `{${members.join()}}`
 }
 
+const text = (value: string | null): string => JSON.stringify(value)
+
 /** The entry whose hash is the leaf. */
 export const encodeLeaf = (leaf: Leaf): string => {
   const { actorId, caseId, commitments, id, occurredAt, payload, position, traceId, type } = leaf
-  return jcs({ actorId, caseId, commitments, id, occurredAt, payload, position, traceId, type })
+  // As `jcs` of all of it, whose members are in order here already.
+  return `{"actorId":${text(actorId)},"caseId":${text(caseId)},"commitments":${jcs(commitments)},"id":${text(id)},"occurredAt":${text(occurredAt)},"payload":${jcs(payload)},"position":${position},"traceId":${text(traceId)},"type":${text(type)}}`
 }

@@ -17,13 +17,19 @@ export const treeSize = Effect.fnUntraced(function* ({ sql, tenantId }: LogReade
   return Number(rows[0]?.size ?? 0n)
 })
 
-/** The named nodes, in any order; those that are not there are left out. */
+/**
+ * The named nodes, in any order; those that are not there are left out. Each is looked up by itself: the table grows faster than what the
+ * planner knows of it, and a join would read all of it.
+ */
 export const readNodes = Effect.fnUntraced(function* ({ sql, tenantId }: LogReader, places: ReadonlyArray<NodePlace>) {
   if (places.length === 0) return []
   const rows = yield* sql<{ level: number; number: bigint; hash: string }>`
     select node.level, node.number, encode(node.hash, 'hex') as hash
     from jsonb_to_recordset(${JSON.stringify(places)}::text::jsonb) as asked (level smallint, number bigint)
-    join mahalla.log_node node on node.tenant_id = ${tenantId} and node.level = asked.level and node.number = asked.number`
+    cross join lateral (
+      select * from mahalla.log_node one
+      where one.tenant_id = ${tenantId} and one.level = asked.level and one.number = asked.number limit 1
+    ) node`
   return rows.map(({ hash, level, number }): Node => ({
     level,
     number: Number(number),

@@ -2,18 +2,18 @@
  * The Merkle tree of RFC 9162, section 2.1, over SHA-256: pure arithmetic on places and hashes. Only complete subtrees are ever stored,
  * and a complete subtree never changes; every root and every proof, at any size, is folded from at most about 2·log2(n) of them.
  */
-import { createHash } from "node:crypto"
+import { hash as digest } from "node:crypto"
 
 const leafPrefix = Uint8Array.of(0)
 const nodePrefix = Uint8Array.of(1)
 
 /** SHA-256 over 0x00 and the entry (RFC 9162, 2.1.1). */
 export const hashLeaf = (entry: string | Uint8Array): Buffer =>
-  createHash("sha256").update(leafPrefix).update(entry).digest()
+  digest("sha256", Buffer.concat([leafPrefix, typeof entry === "string" ? Buffer.from(entry) : entry]), "buffer")
 
 /** SHA-256 over 0x01 and both children: another prefix, so that no node passes for a leaf. */
 export const hashNode = (left: Uint8Array, right: Uint8Array): Buffer =>
-  createHash("sha256").update(nodePrefix).update(left).update(right).digest()
+  digest("sha256", Buffer.concat([nodePrefix, left, right]), "buffer")
 
 /** A complete subtree: `2^level` entries from `number · 2^level` on. Level 0 is an entry's own hash. */
 export interface NodePlace {
