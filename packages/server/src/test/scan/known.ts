@@ -33,6 +33,8 @@ export const accepted: Readonly<Record<string, Accepted>> = {
       "A code of an authenticator app is good for half a minute and once; a wrong one is compared just as a right one is."
   },
   "POST /v1/me/factors/totp/confirm": { as: "citizen", status: 401, reason: "The same." },
+  "POST /v1/platform/second-factor": { as: "platform", status: 401, reason: "The same." },
+  "POST /v1/platform/factors/totp/confirm": { as: "platform", status: 401, reason: "The same." },
   "POST /v1/auth/passkey": {
     as: "visitor",
     status: 401,

@@ -188,7 +188,7 @@ const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
       scopes: ["openid"],
       admits: ["staff"],
       requires: {},
-      secondFactor: null,
+      secondFactor: { amr: ["otp"] },
       redirectUris: ["https://scan.example/app"],
       active: true
     },
