@@ -1,4 +1,4 @@
-type Set = "queue" | "floor" | "parse" | "directus"
+type Set = "queue" | "node-red" | "floor" | "parse" | "directus"
 /** Where a set lies. */
 export declare const peerFolder: (set: Set) => string
 /** Installs once for each set of versions, with the npm beside `node`. Default: the queue's, this Node. */

@@ -14,6 +14,7 @@ const sets = {
     folder: join(cache, "bench-peers"),
     packages: { "graphile-worker": "0.18.0", "pg-boss": "12.35.0", pg: "8.23.1" }
   },
+  "node-red": { folder: join(cache, "peers/node-red"), packages: { "node-red": "5.0.7" } },
   floor: { folder: join(cache, "peers/floor"), packages: { fastify: "5.12.8" } },
   parse: {
     folder: join(cache, "peers/parse"),

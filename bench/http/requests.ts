@@ -1,5 +1,6 @@
 /** What the load clients send: the same report to each, in the words of each. */
 import { randomUUID } from "node:crypto"
+import { readingOf, tokenOf } from "../telemetry/readings.ts"
 import type { Request, Target } from "./client.ts"
 
 const words =
@@ -48,9 +49,28 @@ const mixed: Shape = (n, facts) => {
   return ours(n, facts)
 }
 
+let firstReading: number | undefined
+/** A device's next readings in one request; of the devices after those that publish by MQTT. */
+const readings: Shape = (n, facts) => {
+  const [devices = 0, step = 0, start = 0, batch = 0] = ["devices", "step", "start", "batch"].map((name) =>
+    Number(facts[name])
+  )
+  firstReading ??= n
+  const turn = n - firstReading
+  const device = devices + (turn % devices)
+  const from = start + Math.floor(turn / devices) * batch * step
+  const sending = { devices: 1, values: 1, step, start: from }
+  return {
+    method: "POST",
+    path: `/api/v1/${tokenOf(device)}/telemetry`,
+    body: JSON.stringify(Array.from({ length: batch }, (_, place) => readingOf(sending, place).body))
+  }
+}
+
 export const shapes: Readonly<Record<string, Shape>> = {
   ours,
   mixed,
+  readings,
   floor: (n, facts) => ({ ...ours(n, facts), path: "/reports" }),
   parse: (n) => {
     const { latitude, longitude, ...rest } = report(n)

@@ -9,17 +9,34 @@ import { audit } from "./commands/audit.ts"
 import { demo } from "./commands/demo.ts"
 import { dev } from "./commands/dev.ts"
 import { doctor } from "./commands/doctor.ts"
+import { edge } from "./commands/edge.ts"
 import { init } from "./commands/init.ts"
 import { key } from "./commands/key.ts"
 import { migrate } from "./commands/migrate.ts"
+import { network } from "./commands/network.ts"
 import { platformBlock } from "./commands/platformBlock.ts"
 import { platformLink } from "./commands/platformLink.ts"
+import { simulate } from "./commands/simulate.ts"
 import { root } from "./root.ts"
 import { reportFailure } from "./failure.ts"
 
 // Signals are the commands' own matter: a server drains on them.
 const program = root.pipe(
-  Command.withSubcommands([init, dev, migrate, doctor, demo, adminLink, platformLink, platformBlock, audit, key]),
+  Command.withSubcommands([
+    init,
+    dev,
+    migrate,
+    doctor,
+    demo,
+    adminLink,
+    platformLink,
+    platformBlock,
+    audit,
+    key,
+    network,
+    edge,
+    simulate
+  ]),
   Command.run({ version }),
   Effect.provide(NodeServices.layer)
 )

@@ -15,7 +15,38 @@ export type { Principal, RoleGrant } from "./kernel/policy/Principal.ts"
 export { presetRoles, rolesOf } from "./kernel/policy/presets.ts"
 export { verifyConsistency, verifyInclusion } from "./kernel/transparency-log/verify.ts"
 export { type Tenant, TenantSettings } from "./kernel/tenancy/Tenant.ts"
+export {
+  type AlertEffect,
+  type AlertOutcome,
+  alertType,
+  applyAlertEffects,
+  controlRoom,
+  createIncident,
+  createWorkOrder,
+  incidentType,
+  linkAlerts,
+  maintenanceLogOf,
+  workOrderType
+} from "./modules/control-room/index.ts"
 export { identity, issueLink, resetFactors, verified } from "./modules/identity/index.ts"
+export {
+  connected,
+  downstream,
+  importNetwork,
+  type ImportReport,
+  type ImportRequest,
+  isolate,
+  isolationOf,
+  listAssets,
+  loadAsset,
+  nearestAsset,
+  network,
+  readNetwork,
+  route,
+  type Transform,
+  transformOf,
+  upstream
+} from "./modules/network/index.ts"
 export { notifications } from "./modules/notifications/index.ts"
 export { oauth } from "./modules/oauth/index.ts"
 export { fundBudget, payouts, requestReward, type RewardRequest, unbalanced } from "./modules/payouts/index.ts"
@@ -28,4 +59,6 @@ export {
   trafficViolation
 } from "./modules/reports/index.ts"
 export { raiseAlert, security, securityAlert } from "./modules/security/index.ts"
+export { live } from "./modules/live/index.ts"
+export { defineRule, telemetry } from "./modules/telemetry/index.ts"
 export { addTerritory } from "./kernel/tenancy/territories.ts"

@@ -7,18 +7,22 @@ export {
   type Module,
   type ModuleApi,
   type ModuleMount,
+  type ModuleUpgrade,
   type MountFacts,
   type Schedule
 } from "./kernel/module/defineModule.ts"
 export {
   type Apply,
   type ApplyResult,
+  type ApplyTogether,
   type CaseType,
   type CaseTypeDefinition,
   type DeadlineDefinition,
   defineCaseType,
   type FieldSchema,
   type Guard,
+  type Notice,
+  type NoticeOf,
   type TransitionContext,
   type TransitionDefinition
 } from "./kernel/cases/CaseType.ts"
@@ -27,6 +31,7 @@ export { type CaseFilter, listCases } from "./kernel/cases/list.ts"
 export { type CaseRecord, InvalidInput, NotFound, Refused, VersionConflict, WrongState } from "./kernel/cases/model.ts"
 export { loadCase } from "./kernel/cases/record.ts"
 export { type TransitionRequest, transitionCase } from "./kernel/cases/transition.ts"
+export { type SharedTransition, transitionTogether } from "./kernel/cases/transitionTogether.ts"
 export { Attachments } from "./kernel/attachments/Attachments.ts"
 export { afterCommit, Database, TenantTx, withTenant } from "./kernel/db/Database.ts"
 export { type Migration, migration, readMigration } from "./kernel/db/Migration.ts"

@@ -2,6 +2,7 @@
 import { Limiter, type Plugin } from "@mahalla/core/plugin"
 import { ffmpeg } from "@mahalla/ffmpeg"
 import { filesystem } from "@mahalla/filesystem"
+import { mqtt } from "@mahalla/mqtt"
 import { outboxMessenger } from "@mahalla/outbox-messenger"
 import { plates } from "@mahalla/plates"
 import { postgres } from "@mahalla/postgres"
@@ -19,6 +20,8 @@ export interface DefaultsOptions {
   /** Default: in PostgreSQL. `memoryLimiter({})` counts inside the process, for a city that is one process. */
   readonly limiter?: Plugin
   readonly ffmpeg?: Config<typeof ffmpeg>
+  /** A broker for devices. Default: none. */
+  readonly mqtt?: Config<typeof mqtt>
   readonly plates?: Config<typeof plates>
   /** Default: plates. Several as one: `detectors([plates({}), …])`. Copies of media hide what it finds. */
   readonly detector?: Plugin
@@ -37,6 +40,7 @@ export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> =
   ffmpeg(options.ffmpeg ?? {}),
   options.detector ?? plates(options.plates ?? {}),
   outboxMessenger({}),
+  ...(options.mqtt === undefined ? [] : [mqtt(options.mqtt)]),
   ...(options.payments === "none"
     ? []
     : [typeof options.payments === "object" ? options.payments : sandboxPayments({})]),

@@ -10,8 +10,8 @@ export interface Demo {
   readonly seed: (city: City) => Promise<void>
   /** Where demonstrations happen, WGS84 degrees. */
   readonly place: { readonly longitude: number; readonly latitude: number }
-  /** Code of an offence of the catalogue. */
-  readonly offence: string
+  /** Code of an offence of the catalogue; without it there is no main job of traffic reports to be played. */
+  readonly offence?: string
 }
 
 export type DeploymentConfig = Omit<CityConfig, "home" | "mode"> & { readonly demo?: Demo }

@@ -18,7 +18,7 @@ import { openTheatre } from "./test/kill/theatre.ts"
 
 const soak = process.env["MAHALLA_SOAK"] === "1"
 /** Of the server and of PostgreSQL; `MAHALLA_KILL_ROUNDS=20,5` runs as many as that. */
-const [serverRounds = 4, postgresRounds = 2] = (process.env["MAHALLA_KILL_ROUNDS"] ?? (soak ? "100,20" : "4,2"))
+const [serverRounds = 3, postgresRounds = 1] = (process.env["MAHALLA_KILL_ROUNDS"] ?? (soak ? "100,20" : "3,1"))
   .split(",")
   .map(Number)
 const rounds = { server: serverRounds, postgres: postgresRounds }

@@ -48,7 +48,7 @@ export const serve = async (city: City, options: ServeOptions = {}): Promise<Ser
   let idle: (() => void) | undefined
   const server = createServer((request, response) => {
     if (refuseAmbiguous(request, response)) return
-    const counted = !(request.url ?? "").includes("/v1/events")
+    const counted = !/\/v1\/(events|readings\/live)(\?|$)/.test(request.url ?? "")
     if (counted) {
       busy++
       response.once("close", () => {

@@ -55,9 +55,9 @@ export const demo = Command.make(
           exitCode: 69
         })
       const { demo: setting } = project.config
-      if (setting === undefined)
+      if (setting?.offence === undefined)
         throw new CommandError({
-          message: "This city has no demo data; add `demo` to mahalla.config.ts.",
+          message: "This city has no demo data of traffic reports; add `demo` with an `offence` to mahalla.config.ts.",
           exitCode: 64
         })
       const city = project.city({ mode: "dev", only: [], migrate: false, logLevel: "Error" })

@@ -70,12 +70,22 @@ export const dev = Command.make(
       if (json) return
       if (link !== undefined)
         out.say(`  First administrator (${link.name}), good for 15 minutes and one use:\n  ${address}`)
-      out.say(`
-  API and docs   ${serving.url}/docs
-  Try            npm run demo -- --video FILE      the main job with any video, step by step
-                 npm run demo -- --photo FILE
-                 curl ${serving.url}/v1/offences
-  Stop           Ctrl-C`)
+      const tries =
+        demo?.offence === undefined
+          ? []
+          : [
+              "npm run demo -- --video FILE      the main job with any video, step by step",
+              "npm run demo -- --photo FILE",
+              `curl ${serving.url}/v1/offences`
+            ]
+      out.say(
+        [
+          "",
+          `  API and docs   ${serving.url}/docs`,
+          ...tries.map((line, place) => `  ${place === 0 ? "Try" : "   "}            ${line}`),
+          "  Stop           Ctrl-C"
+        ].join("\n")
+      )
       if (escrowedAt === null)
         out.say(
           "  Without its secret this city's database cannot be read. Keep a copy elsewhere: npx mahalla key export"

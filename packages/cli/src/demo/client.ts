@@ -24,6 +24,26 @@ export interface Client {
   readonly as: (token: string) => Client
 }
 
+/** Why a connection was not made, in a word; of several addresses the first one's. */
+export const reasonOf = (error: unknown): string => {
+  const { cause, code, errors, message } = error as {
+    readonly cause?: unknown
+    readonly code?: string
+    readonly errors?: ReadonlyArray<unknown>
+    readonly message?: string
+  }
+  const inner = cause ?? errors?.[0]
+  return code ?? (inner === undefined ? (message ?? String(error)) : reasonOf(inner))
+}
+
+const read = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 export const makeClient = (base: string, tenant: string, token?: string): Client => {
   const call = async <A>(
     method: string,
@@ -39,9 +59,13 @@ export const makeClient = (base: string, tenant: string, token?: string): Client
         ...headers
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    }).catch((error: Error) => {
+      throw new Error(`${base} cannot be reached (${reasonOf(error)}). Is the city running there?`, { cause: error })
     })
     const text = await response.text()
-    const answer = (text === "" ? undefined : JSON.parse(text)) as never
+    const answer = read(text) as never
+    if (answer === undefined && text !== "")
+      throw new Error(`${base} answered ${response.status} and no JSON. Is this the address of a city?`)
     if (!response.ok) throw new HttpProblem(response.status, answer ?? {}, `${method} ${path}`)
     return answer
   }

@@ -41,8 +41,8 @@ export interface CityConfig {
   }) => Promise<HostLogin | null>
   /** Addresses or CIDR blocks whose `X-Forwarded-For` is believed. Default: none. */
   readonly trustedProxies?: ReadonlyArray<string>
-  /** What this process does. Default: both. */
-  readonly only?: ReadonlyArray<"api" | "worker">
+  /** What this process does: serves HTTP, works, listens to devices. Default: all. */
+  readonly only?: ReadonlyArray<"api" | "worker" | "ingest">
   /** Whether a database that is behind is brought to this version at the start, or refused. Default true. */
   readonly migrate?: boolean
   /** Whoever reads `/metrics` sends it as a Bearer token, at least 32 characters. Default: nobody may; in `dev` whoever asks on this machine. */

@@ -10,10 +10,12 @@ import * as Exit from "effect/Exit"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as Scope from "effect/Scope"
 import { type CityAs, makeCityAs, type As } from "./as.ts"
+import { problem } from "../kernel/http/problems.ts"
 import { type CityConfig, cityError } from "./config.ts"
 import { makeHttpApp } from "./http/app.ts"
 import { type Mounts, openMounts } from "./http/mounts.ts"
 import { PeerAddress } from "./http/outer.ts"
+import { openUpgrades, refuseUpgrade, type Upgrades } from "./http/upgrades.ts"
 import { type CityRuntime, openCity } from "./runtime.ts"
 import { type CityAdmin, makeAdmin } from "./admin.ts"
 
@@ -38,6 +40,7 @@ export interface City {
 interface Running {
   readonly runtime: CityRuntime
   readonly mounts: Mounts
+  readonly upgrades: Upgrades
   readonly fetch: (request: Request, context?: Context.Context<never>) => Promise<Response>
   readonly request: (request: IncomingMessage, response: ServerResponse) => void
 }
@@ -69,10 +72,12 @@ export const createCity = (config: CityConfig): City => {
     const runtime = yield* openCity(config)
     const { app, services } = yield* Effect.provideContext(makeHttpApp(config, runtime), runtime.context)
     const mounts = yield* Effect.provideContext(openMounts(config, runtime), runtime.context)
+    const upgrades = yield* Effect.provideContext(openUpgrades(config, runtime), runtime.context)
     const request = yield* Effect.provideContext(NodeHttpServer.makeHandler(app, { scope }), services)
     running = {
       runtime,
       mounts,
+      upgrades,
       fetch: HttpEffect.toWebHandlerWith<never>(services)(app as never) as Running["fetch"],
       request
     }
@@ -119,9 +124,13 @@ export const createCity = (config: CityConfig): City => {
         request.url = path
         answer(request, response)
       },
-      upgrade: (_request, socket) => {
-        // No route of the city upgrades a connection yet; say so instead of leaving the client waiting.
-        socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+      upgrade: (request, socket, head) => {
+        const path = below(basePath, request.url ?? "/")
+        // A host that is closing may still get some: they are told so.
+        if (running === undefined || closed !== undefined)
+          refuseUpgrade(socket, "none", problem(503, "busy", "The city is closing or not open yet. Try again shortly."))
+        else if (path === undefined || !running.upgrades.handle(request, socket, head, path))
+          refuseUpgrade(socket, "none", problem(404, "no-such-address", "There is nothing here to upgrade to."))
       }
     }
   }

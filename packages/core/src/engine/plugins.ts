@@ -5,16 +5,16 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { makeHostOutward } from "../kernel/outward/post.ts"
-import { IdentityRegisters, Messengers, PaymentRails } from "../kernel/ports.ts"
+import { DeviceTransports, IdentityRegisters, Messengers, PaymentRails } from "../kernel/ports.ts"
 import { apiVersion, type Plugin, PluginError, type PortTag } from "../plugin/definePlugin.ts"
 import { Host, HostDatabase } from "../plugin/Host.ts"
 import { HostOutward } from "../plugin/HostOutward.ts"
-import { IdentityCheck, Messenger, Payments, Storage } from "../ports/index.ts"
+import { DeviceIngest, IdentityCheck, Messenger, Payments, Storage } from "../ports/index.ts"
 import type { CityConfig } from "./config.ts"
 import type { Erased } from "../kernel/Erased.ts"
 
 /** Ports of which a city may have several, told apart by the plugin's instance name. */
-const many: ReadonlySet<PortTag> = new Set<PortTag>([IdentityCheck, Messenger, Payments])
+const many: ReadonlySet<PortTag> = new Set<PortTag>([DeviceIngest, IdentityCheck, Messenger, Payments])
 
 export const flatten = (plugins: CityConfig["plugins"]): ReadonlyArray<Plugin> =>
   plugins.flatMap((entry) => ("id" in entry ? [entry] : entry))
@@ -88,6 +88,11 @@ export const openPlugin = Effect.fnUntraced(function* (
   )) as Context.Context<unknown>
 })
 
+/** What each plugin has opened, by instance: of a port that several provide the city's context holds but one. */
+export class OpenedPlugins extends Context.Service<OpenedPlugins, ReadonlyMap<string, Context.Context<unknown>>>()(
+  "@mahalla/engine/OpenedPlugins"
+) {}
+
 /** Opens everything but Storage, in the given order, and gathers what they provide. */
 export const openPorts = Effect.fnUntraced(function* (
   plugins: ReadonlyArray<Plugin>,
@@ -98,22 +103,29 @@ export const openPorts = Effect.fnUntraced(function* (
   const messengers = new Map<string, Messenger["Service"]>()
   const rails = new Map<string, Payments["Service"]>()
   const registers = new Map<string, IdentityCheck["Service"]>()
+  const transports = new Map<string, DeviceIngest["Service"]>()
+  const all = new Map<string, Context.Context<unknown>>()
   for (const plugin of plugins) {
     if (plugin.provides.includes(Storage)) continue
     const opened = yield* openPlugin(plugin, config, database)
+    all.set(plugin.instance, opened)
     const messenger = Context.getOption(opened, Messenger)
     if (messenger._tag === "Some") messengers.set(plugin.instance, messenger.value)
     const rail = Context.getOption(opened, Payments)
     if (rail._tag === "Some") rails.set(plugin.instance, rail.value)
     const register = Context.getOption(opened, IdentityCheck)
     if (register._tag === "Some") registers.set(plugin.instance, register.value)
+    const transport = Context.getOption(opened, DeviceIngest)
+    if (transport._tag === "Some") transports.set(plugin.instance, transport.value)
     context = Context.merge(context, opened)
   }
   return Context.merge(
     context,
     Context.make(Messengers, messengers).pipe(
       Context.add(PaymentRails, rails),
-      Context.add(IdentityRegisters, registers)
+      Context.add(IdentityRegisters, registers),
+      Context.add(DeviceTransports, transports),
+      Context.add(OpenedPlugins, all)
     )
   )
 })

@@ -40,6 +40,8 @@ import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import { makeRoleBook, RoleBook } from "../kernel/policy/roles.ts"
 import { makeSignals, Signals } from "../kernel/Signals.ts"
 import { kernelSchedules } from "../kernel/schedules.ts"
+import { EventFeed } from "../kernel/live/EventFeed.ts"
+import { LiveRights } from "../kernel/live/LiveRights.ts"
 import { PluginError, type Plugin, type PortTag } from "../plugin/definePlugin.ts"
 import { EventBus, Limiter, Storage, type StorageSettings } from "../ports/index.ts"
 import { SharedTransactions } from "../kernel/idempotency/shared.ts"
@@ -298,6 +300,8 @@ export const openCity = (config: CityConfig) =>
     )
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(Attachments.layer), context))
     context = Context.merge(context, yield* Effect.provideContext(Layer.build(SharedTransactions.layer), context))
+    context = Context.merge(context, yield* Effect.provideContext(Layer.build(EventFeed.layer), context))
+    context = Context.merge(context, yield* Effect.provideContext(Layer.build(LiveRights.layer), context))
     yield* Effect.provideContext(withPlatform(storeCaseTypes(caseTypes.all)), context)
     const issuer = config.publicUrl ?? "mahalla"
     const deployment = { mode: config.mode ?? "production", publicUrl: config.publicUrl?.replace(/\/$/, "") } as const
@@ -342,7 +346,15 @@ export const openCity = (config: CityConfig) =>
         }),
         context
       )
+      yield* Effect.forEach(
+        modules.flatMap((module) => module.works),
+        (work) => Effect.forkScoped(Effect.provideContext(work, context)),
+        { discard: true }
+      )
     }
+    if (config.only === undefined || config.only.includes("ingest"))
+      for (const { listen } of modules)
+        if (listen !== undefined) yield* Effect.provideContext(listen as Effect.Effect<void, unknown>, context)
     let closing = false
     yield* Effect.addFinalizer(() => Effect.sync(() => (closing = true)))
     return { context, modules, plugins, holder, closing: () => closing } satisfies CityRuntime

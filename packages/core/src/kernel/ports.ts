@@ -1,6 +1,6 @@
 /** Ports of which a city has several, by the plugin's instance name. */
 import * as Context from "effect/Context"
-import type { IdentityCheck, Messenger, Payments } from "../ports/index.ts"
+import type { DeviceIngest, IdentityCheck, Messenger, Payments } from "../ports/index.ts"
 
 export class Messengers extends Context.Service<Messengers, ReadonlyMap<string, Messenger["Service"]>>()(
   "@mahalla/kernel/Messengers"
@@ -14,3 +14,7 @@ export class IdentityRegisters extends Context.Service<
   IdentityRegisters,
   ReadonlyMap<string, IdentityCheck["Service"]>
 >()("@mahalla/kernel/IdentityRegisters") {}
+
+export class DeviceTransports extends Context.Service<DeviceTransports, ReadonlyMap<string, DeviceIngest["Service"]>>()(
+  "@mahalla/kernel/DeviceTransports"
+) {}

@@ -4,14 +4,29 @@
  */
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Ports from "../ports/index.ts"
 import type { BlobStoreDerived, BlobStoreRequired } from "../ports/BlobStore.ts"
+import type { IngestHost } from "../ports/DeviceIngest.ts"
 import type { PaymentOutcome } from "../ports/Payments.ts"
 import type { SendOutcome } from "../ports/Messenger.ts"
 import type { IdentityAnswer } from "../ports/IdentityCheck.ts"
 
-type AsyncValue<T> = T extends Stream.Stream<infer A, unknown, unknown> ? AsyncIterable<A> : T
+/** What a port's method is given to call back: its Effects as Promises, its Streams as iterables. */
+type AsyncHost<Host> = {
+  readonly [Member in keyof Host]: Host[Member] extends Stream.Stream<infer A, unknown, unknown>
+    ? AsyncIterable<A>
+    : Host[Member] extends (...args: infer P) => Effect.Effect<infer A, unknown, unknown>
+      ? (...args: P) => Promise<A>
+      : Host[Member]
+}
+
+type AsyncValue<T> =
+  T extends Stream.Stream<infer A, unknown, unknown> ? AsyncIterable<A> : T extends IngestHost ? AsyncHost<T> : T
+
+/** What was opened for as long as a scope lives; `close` is called at its end. */
+type Opened<A> = A & { readonly close?: () => Promise<void> }
 
 /** Arguments in their places, absent ones as `undefined`, and a signal at the end. */
 type AsyncArguments<P extends ReadonlyArray<unknown>> = number extends P["length"]
@@ -32,15 +47,17 @@ type AsyncMember<T> =
       : T extends (...args: infer P) => infer R
         ? R extends Stream.Stream<infer A, unknown, unknown>
           ? (...args: AsyncArguments<P>) => AsyncIterable<A>
-          : R extends Effect.Effect<infer A, unknown, unknown>
-            ? (...args: AsyncArguments<P>) => Promise<AsyncValue<A>>
-            : T
+          : R extends Effect.Effect<Stream.Stream<infer A, unknown, unknown>, unknown, unknown>
+            ? (...args: AsyncArguments<P>) => Promise<AsyncIterable<A>>
+            : R extends Effect.Effect<infer A, unknown, Scope.Scope>
+              ? (...args: AsyncArguments<P>) => Promise<[R] extends [Effect.Effect<A, unknown>] ? A : Opened<A>>
+              : T
         : T
 
 /**
  * A port's contract without Effect: an Effect becomes a Promise, a Stream an AsyncIterable, also among the arguments; plain values stay.
  * The last argument of every method is an AbortSignal, aborted when nobody waits any more. Streams of a subscription end when their
- * iterator's `return` is called.
+ * iterator's `return` is called; what was opened for a scope may have a `close`, which is called at its end.
  */
 export type AsyncShape<Shape> = {
   readonly [Member in keyof Shape]: AsyncMember<Exclude<Shape[Member], undefined>>
@@ -56,7 +73,7 @@ export type ShapeOf<Tag> = Tag extends typeof Ports.BlobStore
 /** How a member is carried over. For functions: how many arguments it has, optional ones included. */
 export type Carrier =
   | { readonly kind: "plain" | "effect" | "stream" }
-  | { readonly kind: "call" | "streamCall" | "subscribe"; readonly arity: number }
+  | { readonly kind: "call" | "streamCall" | "subscribe" | "serve"; readonly arity: number }
 
 type Length<P extends ReadonlyArray<unknown>> = Required<P>["length"]
 type CarrierOf<T> =
@@ -69,9 +86,11 @@ type CarrierOf<T> =
           ? { readonly kind: "streamCall"; readonly arity: Length<P> }
           : R extends Effect.Effect<Stream.Stream<unknown, unknown, unknown>, unknown, unknown>
             ? { readonly kind: "subscribe"; readonly arity: Length<P> }
-            : R extends Effect.Effect<unknown, unknown, unknown>
+            : R extends Effect.Effect<unknown, unknown>
               ? { readonly kind: "call"; readonly arity: Length<P> }
-              : { readonly kind: "plain" }
+              : R extends Effect.Effect<unknown, unknown, Scope.Scope>
+                ? { readonly kind: "serve"; readonly arity: Length<P> }
+                : { readonly kind: "plain" }
         : { readonly kind: "plain" }
 
 type PortName = {
@@ -104,6 +123,7 @@ const stream = { kind: "stream" } as const
 const call = <const Arity extends number>(arity: Arity) => ({ kind: "call", arity }) as const
 const streamCall = <const Arity extends number>(arity: Arity) => ({ kind: "streamCall", arity }) as const
 const subscribe = <const Arity extends number>(arity: Arity) => ({ kind: "subscribe", arity }) as const
+const serve = <const Arity extends number>(arity: Arity) => ({ kind: "serve", arity }) as const
 
 export const bridges: { readonly [Name in PortName]: Bridge<(typeof Ports)[Name]> } = {
   BlobStore: {
@@ -124,6 +144,11 @@ export const bridges: { readonly [Name in PortName]: Bridge<(typeof Ports)[Name]
     complete: Ports.BlobStore.make
   },
   Detector: { tag: Ports.Detector, members: { model: plain, detect: call(1) }, error: Ports.DetectorError },
+  DeviceIngest: {
+    tag: Ports.DeviceIngest,
+    members: { transport: plain, serve: serve(1) },
+    error: Ports.DeviceIngestError
+  },
   Encoder: {
     tag: Ports.Encoder,
     members: { model: plain, probe: call(1), transcode: call(1), poster: call(1), frames: call(1) },

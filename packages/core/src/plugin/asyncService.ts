@@ -3,6 +3,7 @@
  * makes is typed at both ends, by `AsyncShape` and by the port.
  */
 import * as Effect from "effect/Effect"
+import type * as Context from "effect/Context"
 import * as Stream from "effect/Stream"
 import type { Carrier, ErrorFields } from "./asyncPorts.ts"
 
@@ -63,6 +64,19 @@ const readable = (args: ReadonlyArray<unknown>) => {
       for (const iterator of open) await iterator.return?.()
     })
   }
+}
+
+/** An object of Effects, functions to Effects and Streams, as one of promises and iterables; they run with the caller's context. */
+const promising = (host: AnyPort, context: Context.Context<never>): AnyPort => {
+  const run = Effect.runPromiseWith(context)
+  const asPromise = (value: unknown): unknown => (Effect.isEffect(value) ? run(value as Effect.Effect<unknown>) : value)
+  const member = (value: unknown): unknown =>
+    Stream.isStream(value)
+      ? Stream.toAsyncIterableWith(value as Stream.Stream<unknown, unknown>, context)
+      : typeof value === "function"
+        ? (...args: ReadonlyArray<unknown>) => asPromise((value as Method)(...args))
+        : value
+  return Object.fromEntries(Object.entries(host).map(([name, value]) => [name, member(value)]))
 }
 
 const subjectOf = (args: ReadonlyArray<unknown>, operation: string): string => {
@@ -145,6 +159,14 @@ export const toService = (bridge: AnyBridge, port: AnyPort): Record<string, unkn
           Stream.orDie(Stream.fromAsyncIterable({ [Symbol.asyncIterator]: () => iterator }, (cause) => cause))
         )
       )
+    const served = ([host, ...rest]: ReadonlyArray<unknown>) =>
+      Effect.flatMap(Effect.context<never>(), (context) =>
+        Effect.acquireRelease(promised([promising(host as AnyPort, context), ...rest]), (opened) =>
+          Effect.tryPromise(async () => (opened as { readonly close?: () => Promise<void> }).close?.()).pipe(
+            Effect.catch(({ cause }) => Effect.logWarning(`"${name}" did not close in order: ${placeOf(cause)}`))
+          )
+        )
+      )
     switch (carrier.kind) {
       case "effect":
         return promised([])
@@ -156,6 +178,8 @@ export const toService = (bridge: AnyBridge, port: AnyPort): Record<string, unkn
         return (...args: ReadonlyArray<unknown>) => streamed(args)
       case "subscribe":
         return (...args: ReadonlyArray<unknown>) => subscribed(args)
+      case "serve":
+        return (...args: ReadonlyArray<unknown>) => served(args)
     }
   }
   return Object.fromEntries(

@@ -21,6 +21,9 @@ export {
   type AsyncPluginDefinition,
   type AsyncPort
 } from "./definePluginAsync.ts"
+export { countRefusal, makeIntake, type Intake } from "./ingest/intake.ts"
+export { makeIngestSessions, type IngestSessions } from "./ingest/sessions.ts"
+export { makeIngestCommands, type HandOver, type IngestCommands, type Takes } from "./ingest/commands.ts"
 export { detectors } from "./detectors.ts"
 export { memoryLimiter, layerMemoryLimiter } from "./memoryLimiter.ts"
 export { Host, HostDatabase, type HostServices } from "./Host.ts"

@@ -4,6 +4,7 @@
  */
 export * from "./BlobStore.ts"
 export * from "./Detector.ts"
+export * from "./DeviceIngest.ts"
 export * from "./Encoder.ts"
 export * from "./EventBus.ts"
 export * from "./IdentityCheck.ts"

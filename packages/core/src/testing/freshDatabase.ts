@@ -42,11 +42,12 @@ const asAdmin = (server: string, run: (client: pg.Client) => Promise<void>): Eff
   })
 
 /**
- * Creates a database on the server of a superuser's address and drops it, with its log-ins `<name>_…`, when the scope closes.
+ * Creates a database on the server of a superuser's address and drops it, with its log-ins `<name>_…`, when the scope closes. `template`: the name of
+ * one that it is a copy of; default, an empty one.
  *
  * @example const { owner } = yield* freshDatabase(inject("postgresUrl"))
  */
-export const freshDatabase = (server: string): Effect.Effect<FreshDatabase, never, Scope.Scope> => {
+export const freshDatabase = (server: string, template?: string): Effect.Effect<FreshDatabase, never, Scope.Scope> => {
   const name = `test_${randomBytes(8).toString("hex")}`
   return Effect.as(
     Effect.acquireRelease(
@@ -55,7 +56,8 @@ export const freshDatabase = (server: string): Effect.Effect<FreshDatabase, neve
         await client.query("select pg_advisory_lock(hashtextextended('mahalla.test', 0))")
         const { rowCount } = await client.query("select from pg_roles where rolname = $1", [ownerRole])
         if (rowCount === 0) await client.query(`create role ${ownerRole} login createrole password '${ownerPassword}'`)
-        await client.query(`create database ${name} owner ${ownerRole}`)
+        const from = template === undefined ? "" : `template ${template}`
+        await client.query(`create database ${name} ${from} owner ${ownerRole}`)
       }),
       () =>
         asAdmin(server, async (client) => {

@@ -4,6 +4,18 @@
 export { memoryBlobStore } from "./BlobStore.memory.ts"
 export { blobStoreSuite } from "./BlobStore.suite.ts"
 export { makeSuite, type Rule, type Runner, type Suite, type SuiteOptions } from "./conformance.ts"
+export { memoryDeviceIngest } from "./DeviceIngest.memory.ts"
+export {
+  DeviceIngestDriver,
+  deviceIdOf,
+  deviceIngestSuite,
+  type DeviceWire,
+  fakeIngestHost,
+  type FakeIngestHost,
+  type Heard,
+  NotLetIn,
+  tokenOf
+} from "./DeviceIngest.suite.ts"
 export { scriptedDetector, type DetectorScript } from "./Detector.fakes.ts"
 export { DetectorSamples, detectorSuite, type DetectorSample } from "./Detector.suite.ts"
 export { claimSize, encoderFixtures, turnTrack, type FixtureOptions } from "./Encoder.fixtures.ts"

@@ -57,6 +57,11 @@ describe("alerts", () => {
     const one = await kit.samarkand.citizen("+998901340002")
     expect((await send(one)).status).toBe(201)
     expect((await send(one)).status).toBe(201)
+    const again = await alert("clip-again")
+    expect(again.data).toMatchObject({
+      severity: "low",
+      summary: expect.stringMatching(/^A file that stands in a report/)
+    })
     await report(await kit.samarkand.citizen("+998901340003"))
     expect((await send(await kit.samarkand.citizen("+998901340004"))).status).toBe(201)
     const { data } = await alert("same-clip")

@@ -223,7 +223,10 @@ describe("attacks", () => {
     expect(await look()).toBe(401)
   })
 
-  test("case_26_sql_in_filters_orders_cursors_and_ids", async () => {
+  /** Feeds: their answers do not end. */
+  const endless: ReadonlySet<string> = new Set(["/v1/events", "/v1/readings/live"])
+
+  test("case_26_sql_in_filters_orders_cursors_and_ids", { timeout: 240_000 }, async () => {
     const words = [
       "'",
       "' or '1'='1",
@@ -252,7 +255,7 @@ describe("attacks", () => {
     }
     let asked = 0
     for (const { method, parameters, path } of await operations()) {
-      if (method !== "GET" || path === "/v1/events" || path.startsWith("/v1/platform")) continue
+      if (method !== "GET" || endless.has(path) || path.startsWith("/v1/platform")) continue
       for (const word of words) {
         const query = parameters
           .filter((one) => one.in === "query")

@@ -8,11 +8,14 @@ import { join } from "node:path"
 import {
   type City,
   type CityConfig,
+  controlRoom,
   createCity,
   fundBudget,
   identity,
   issueLink,
+  live,
   type Module,
+  network,
   notifications,
   oauth,
   type Offence,
@@ -21,6 +24,7 @@ import {
   reports,
   security,
   securityAlert,
+  telemetry,
   trafficReport,
   trafficViolation
 } from "@mahalla/core"
@@ -54,6 +58,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { serve } from "../serve.ts"
+import { cityTemplate } from "./cityTemplate.ts"
 import { type Client, makeClient, newKey, upload } from "./client.ts"
 import { confidencesBroken, watchLogs } from "./watch.ts"
 
@@ -151,6 +156,9 @@ export interface CityKitOptions {
   readonly queue?: (plugin: Plugin) => Plugin
   /** Changes the limiter's plugin. */
   readonly limiter?: (plugin: Plugin) => Plugin
+  /** More plugins. */
+  readonly plugins?: ReadonlyArray<Plugin>
+  readonly telemetry?: Parameters<typeof telemetry>[0]
   /** More modules. */
   readonly modules?: ReadonlyArray<Module>
   readonly config?: Partial<CityConfig>
@@ -179,7 +187,9 @@ export interface CityKit {
   readonly samarkand: TenantKit
   readonly bukhara: TenantKit
   /** Another server on the same database, with a memory of its own; answers requests only. */
-  readonly another: () => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
+  readonly another: (
+    config?: Partial<CityConfig>
+  ) => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
   readonly close: () => Promise<void>
 }
 
@@ -229,14 +239,13 @@ const openTenant = async (city: City, url: string, slug: Slug): Promise<TenantKi
 
 export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => {
   const scope = Effect.runSync(Scope.make())
-  const database = await Effect.runPromise(Scope.provide(freshDatabase(options.postgresUrl), scope))
   const home = await mkdtemp(join(tmpdir(), "mahalla-city-"))
-  const configFor = (folder: string): CityConfig => ({
+  const configFor = (folder: string, owner: string): CityConfig => ({
     home: folder,
     mode: "dev",
     secret: "a secret for the tests of the city, not for use",
     plugins: [
-      postgres({ url: Redacted.value(database.owner), maxConnections: 16 }).map((plugin) =>
+      postgres({ url: owner, maxConnections: 16 }).map((plugin) =>
         plugin.provides.includes(Queue)
           ? (options.queue?.(plugin) ?? plugin)
           : plugin.provides.includes(Limiter)
@@ -248,7 +257,8 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       options.encoder ?? lightEncoder(),
       options.detector ?? lightDetector(),
       options.payments ?? lightPayments(),
-      options.register ?? lightRegister()
+      options.register ?? lightRegister(),
+      ...(options.plugins ?? [])
     ],
     modules: [
       security(),
@@ -258,6 +268,10 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       payouts(),
       reports(),
       notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] }),
+      controlRoom(),
+      telemetry(options.telemetry),
+      network(),
+      live(),
       ...(options.modules ?? [])
     ],
     trustedProxies: ["127.0.0.1"],
@@ -268,7 +282,18 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
     ...options.config
   })
   if (options.config?.logFormat === undefined) watchLogs()
-  const city = createCity(configFor(home))
+  // A copy serves who has these modules and this secret only.
+  const { mode, secret } = options.config ?? {}
+  const isUsual = options.modules === undefined && mode === undefined && secret === undefined
+  const migrate = async (owner: string) => {
+    const first = createCity(configFor(home, owner))
+    await first.start()
+    await first.close()
+  }
+  const template = isUsual ? await cityTemplate(options.postgresUrl, migrate) : undefined
+  const database = await Effect.runPromise(Scope.provide(freshDatabase(options.postgresUrl, template), scope))
+  const owner = Redacted.value(database.owner)
+  const city = createCity(configFor(home, owner))
   await city.start()
   const serving = await serve(city, { port: 0, host: "127.0.0.1" })
   const url = `http://127.0.0.1:${serving.port}`
@@ -285,9 +310,9 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       (await client.query<Row & pg.QueryResultRow>(text, [...values])).rows,
     samarkand,
     bukhara,
-    another: async () => {
+    another: async (config = {}) => {
       const folder = await mkdtemp(join(tmpdir(), "mahalla-city-"))
-      const other = createCity({ ...configFor(folder), only: ["api"] })
+      const other = createCity({ ...configFor(folder, owner), only: ["api"], ...config })
       await other.start()
       const there = await serve(other, { port: 0, host: "127.0.0.1" })
       return {

@@ -132,10 +132,10 @@ export interface SeenEvent {
   readonly data: any
 }
 
-/** Follows the live feed until `stop`; `seen` grows. Ready when the server has answered. */
-export const follow = async (client: Client, lastEventId?: string) => {
+/** Follows a live feed until `stop`; `seen` grows. Ready when the server has answered. */
+export const follow = async (client: Client, lastEventId?: string, path = "/v1/events") => {
   const aborter = new AbortController()
-  const response = await fetch(`${client.base}/v1/events`, {
+  const response = await fetch(`${client.base}${path}`, {
     headers: { ...client.headers, ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) },
     signal: aborter.signal
   })
@@ -160,6 +160,8 @@ export const follow = async (client: Client, lastEventId?: string) => {
     status: response.status,
     headers: response.headers,
     seen,
+    /** When the server has ended it, or somebody else. */
+    ended: reading,
     stop: async () => {
       aborter.abort()
       await reading

@@ -62,15 +62,30 @@ describe("the API document", () => {
     expect(new Set(keyed.filter((name) => !/cases\/[a-z-]+(\/\{id\}\/transitions\/[a-z-]+)?$/.test(name)))).toEqual(
       new Set([
         "post /v1/accounts/budget/funds (needed)",
+        "post /v1/alerts/acknowledgements",
         "post /v1/api-keys",
         "post /v1/apps",
         "post /v1/apps/{id}/secrets",
+        "post /v1/assets",
         "post /v1/cases/{type}/{id}/comments",
         "post /v1/delegations",
+        "post /v1/device-profiles",
+        "post /v1/devices",
+        "post /v1/devices/batch",
+        "post /v1/devices/{id}/commands",
+        "post /v1/hydraulic-zones",
+        "post /v1/incidents",
+        "post /v1/incidents/{id}/alerts",
+        "post /v1/ladders",
+        "post /v1/maintenance-windows",
         "post /v1/me/identity-checks",
+        "post /v1/networks",
         "post /v1/payouts/{id}/retry",
         "post /v1/principals",
-        "post /v1/roles"
+        "post /v1/roles",
+        "post /v1/rotas",
+        "post /v1/rotas/{id}/overrides",
+        "post /v1/work-orders"
       ])
     )
     const creates = operations.filter(([name]) => /^post \/v1\/cases\/[a-z-]+$/.test(name)).map(([name]) => name)

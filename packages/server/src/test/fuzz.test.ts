@@ -205,7 +205,7 @@ test("no_operation_answers_random_input_with_a_fault_of_ours", async () => {
   const faults: Array<string> = []
   const seen = new Map<number, number>()
   for (const operation of operations) {
-    if (operation.path === "/v1/events") continue
+    if (operation.path === "/v1/events" || operation.path === "/v1/readings/live") continue
     await fc
       .assert(
         fc.asyncProperty(requestOf(operation), async (request) => {
@@ -220,7 +220,7 @@ test("no_operation_answers_random_input_with_a_fault_of_ours", async () => {
             throw new Error(`${answer.status}: ${answer.text}`)
           }
         }),
-        { numRuns: 20, endOnFailure: true, seed: 20_261_121, interruptAfterTimeLimit: 20_000 }
+        { numRuns: 12, endOnFailure: true, seed: 20_261_121, interruptAfterTimeLimit: 20_000 }
       )
       .catch((error: Error) => faults.push(`${operation.method} ${operation.path}: ${error.message.slice(0, 60)}`))
   }

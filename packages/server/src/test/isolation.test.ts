@@ -78,7 +78,10 @@ describe("another city's people", () => {
     const wrong = steps.flatMap(({ address, answer, body, method, names, path, who }) => {
       const label = `${who}: ${method} ${address} → ${answer.status}`
       const found = marked(answer, theirs, `${address} ${JSON.stringify(body ?? "")}`)
-      const silent = method === "DELETE" && path.endsWith("/subscription")
+      // Nothing is undone, and of an asset on which nobody here has worked there is an empty log.
+      const silent =
+        (method === "DELETE" && path.endsWith("/subscription")) ||
+        (path.endsWith("/maintenance-log") && answer.text === '{"items":[]}')
       return [
         ...(found.length > 0 ? [`${label} shows ${found.join(", ")}`] : []),
         ...(answer.status >= 500 ? [label] : []),
@@ -156,7 +159,25 @@ describe("another city's people", () => {
         "/v1/accounts",
         "/v1/offences",
         "/v1/territories",
-        "/v1/openid-providers"
+        "/v1/openid-providers",
+        "/v1/device-profiles",
+        "/v1/devices",
+        `/v1/devices/${theirs.device}/datastreams`,
+        `/v1/devices/${theirs.device}/credentials`,
+        `/v1/devices/${theirs.device}/commands`,
+        "/v1/device-provisioning",
+        "/v1/rules",
+        `/v1/rules/${theirs.rule}`,
+        "/v1/hydraulic-zones",
+        `/v1/hydraulic-zones/${theirs.zone}/leaks`,
+        "/v1/alerts",
+        "/v1/rotas",
+        `/v1/rotas/${theirs.rota}/overrides`,
+        "/v1/ladders",
+        "/v1/maintenance-windows",
+        "/v1/networks",
+        "/v1/assets",
+        "/v1/network-imports"
       ]
       const answers = await Promise.all(paths.map((path) => own.get(path)))
       return answers
@@ -178,7 +199,29 @@ describe("another city's people", () => {
       "offence",
       "payout",
       "account",
-      "openid_provider"
+      "openid_provider",
+      "device_profile",
+      "device",
+      "datastream",
+      "device_credential",
+      "device_command",
+      "device_provisioning",
+      "rule",
+      "rule_version",
+      "hydraulic_zone",
+      "leak",
+      "alert",
+      "rota",
+      "rota_shift",
+      "rota_rotation",
+      "rota_member",
+      "rota_override",
+      "ladder",
+      "ladder_step",
+      "maintenance_window",
+      "network",
+      "asset",
+      "network_import"
     ]
     const whole = await look()
     const unseen: Array<string> = []
@@ -227,6 +270,26 @@ describe("another city's people", () => {
       "/v1/me/openid",
       "/v1/delegations",
       `/v1/delegations?receiver=${theirs.citizen.id}`,
+      "/v1/device-profiles",
+      "/v1/devices",
+      `/v1/devices?q=${mark}`,
+      "/v1/device-provisioning",
+      "/v1/rules",
+      "/v1/anomalies",
+      "/v1/hydraulic-zones",
+      "/v1/readings/dead-letters",
+      "/v1/telemetry-settings",
+      "/v1/alerts",
+      `/v1/alerts?rule=${theirs.rule}`,
+      "/v1/alerts/summary",
+      "/v1/maintenance-windows",
+      "/v1/rotas",
+      "/v1/ladders",
+      "/v1/networks",
+      "/v1/assets?bbox=-180,-90,180,90",
+      "/v1/assets.geojson?bbox=-180,-90,180,90",
+      "/v1/assets/nearest?longitude=66.97&latitude=39.65",
+      "/v1/network-imports",
       "/v1/city"
     ]
     for (const [who, client] of people()) {
@@ -244,7 +307,8 @@ describe("another city's people", () => {
     expect((await admin.get("/v1/dead-letters")).body.items.map((one: { id: string }) => one.id)).toEqual([
       ours.deadLetter
     ])
-    const rows = (await admin.get("/v1/cases?limit=200")).body.items as ReadonlyArray<{ id: string }>
+    const rows = (await admin.get("/v1/cases?type=traffic-report,traffic-violation&limit=200")).body
+      .items as ReadonlyArray<{ id: string }>
     expect(rows.map((row) => row.id).sort()).toEqual([ours.report, ours.violation].sort())
   })
 

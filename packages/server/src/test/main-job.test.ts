@@ -265,7 +265,7 @@ describe("a film", () => {
   test.skipIf(process.platform !== "linux")(
     "is_encoded_though_ffmpeg_is_killed_in_the_middle",
     async () => {
-      const clip = await makePlateClip({ output: join(folder, "long.mp4"), seconds: 20, names: ["eu8"], photographs })
+      const clip = await makePlateClip({ output: join(folder, "long.mp4"), seconds: 10, names: ["eu8"], photographs })
       const { id: film } = await upload(citizen, readFileSync(clip.path), "long.mp4", "video/mp4")
       const made = await citizen.post("/v1/cases/traffic-report", reportBody([film]))
       const victim = await until("ffmpeg making the copy", async () => encoders()[0], 60)

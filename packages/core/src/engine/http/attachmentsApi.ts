@@ -6,7 +6,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
-import { IdParam, Json, Timestamp } from "./schemas.ts"
+import { IdParam, Json, Timestamp } from "../../kernel/http/schemas.ts"
 
 export const AttachmentView = Schema.Struct({
   id: Id,

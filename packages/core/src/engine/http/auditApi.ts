@@ -8,7 +8,7 @@ import { cityApi } from "../../kernel/http/cityApi.ts"
 import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
-import { page, PageQuery, Timestamp } from "./schemas.ts"
+import { page, PageQuery, Timestamp } from "../../kernel/http/schemas.ts"
 
 /** A number of events, or a position among them. */
 const Count = (minimum: number) =>

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import { type ProblemAnswer, problem } from "../../kernel/http/problems.ts"
-import { readNodeBody } from "./nodeBody.ts"
+import { readNodeBody } from "../../kernel/http/nodeBody.ts"
 
 /** Levels of arrays and objects a body may have. */
 export const maxDepth = 32

@@ -8,7 +8,7 @@ import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
-import { CaseView, IdPageQuery, Json, page, Timestamp } from "./schemas.ts"
+import { CaseView, IdPageQuery, Json, page, Timestamp } from "../../kernel/http/schemas.ts"
 
 const CaseParams = { type: Schema.String, id: Id }
 

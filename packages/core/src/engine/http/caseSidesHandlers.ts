@@ -9,12 +9,13 @@ import { linkCases, linksOf, mergeDuplicate, unlinkCases } from "../../kernel/ca
 import { subscribe, unsubscribe } from "../../kernel/cases/subscribe.ts"
 import { timelineOf } from "../../kernel/cases/timeline.ts"
 import { transitionCase } from "../../kernel/cases/transition.ts"
+import { versionAsked } from "../../kernel/http/asked.ts"
 import { inTenant } from "../../kernel/http/Door.ts"
 import { once } from "../../kernel/http/once.ts"
 import { demand } from "../../kernel/policy/Policy.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
 import { CaseSidesApi } from "./caseSidesApi.ts"
-import { caseAt, versionAsked, viewFor } from "./casesHandlers.ts"
+import { caseAt, viewFor } from "./casesHandlers.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
 const commentView = (comment: Comment) => ({ ...comment, createdAt: comment.createdAt.toISOString() })

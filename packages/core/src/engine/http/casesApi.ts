@@ -8,7 +8,7 @@ import { cityApi } from "../../kernel/http/cityApi.ts"
 import { limitedRoute } from "../../kernel/limits/headers.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { Id } from "../../kernel/ids.ts"
-import { CaseView, Json, page, PageQuery, PlaceSchema } from "./schemas.ts"
+import { CaseView, Json, page, PageQuery, PlaceSchema } from "../../kernel/http/schemas.ts"
 
 const TypeParam = { type: Schema.String }
 const CaseParams = { type: Schema.String, id: Id }

@@ -1,6 +1,5 @@
 /** What stands behind the doors to cases. */
 import * as Effect from "effect/Effect"
-import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import { createCase } from "../../kernel/cases/create.ts"
@@ -12,12 +11,13 @@ import { loadCase } from "../../kernel/cases/record.ts"
 import { CaseTypes } from "../../kernel/cases/registry.ts"
 import { possibleTransitions, transitionCase } from "../../kernel/cases/transition.ts"
 import { audienceOf, demandVisible, viewOf } from "../../kernel/cases/view.ts"
+import { boxAsked, versionAsked } from "../../kernel/http/asked.ts"
 import { answering, inTenant } from "../../kernel/http/Door.ts"
 import { once, onceShared } from "../../kernel/http/once.ts"
 import { limitAnonymous, limitReads } from "../../kernel/limits/address.ts"
 import { CasesApi } from "./casesApi.ts"
 import { csvOf } from "./csv.ts"
-import { commaList, isMoment } from "./schemas.ts"
+import { commaList, isMoment } from "../../kernel/http/schemas.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
 const issue = (pointer: string, detail: string) => new InvalidInput({ issues: [{ pointer, detail }] })
@@ -38,41 +38,11 @@ export const caseAt = Effect.fnUntraced(function* (
 export const viewFor = Effect.fnUntraced(function* (record: CaseRecord) {
   const type = yield* (yield* CaseTypes).get(record.type)
   const audience = yield* audienceOf(record)
-  const possible = yield* possibleTransitions(record, type.definition)
+  const possible = yield* possibleTransitions(record, type)
   return { ...viewOf(record, type.definition, audience), possible }
 })
 
 const etag = (version: number) => `"${version}"`
-
-/** The version in `If-Match`, if the request has one. */
-export const versionAsked = (
-  request: HttpServerRequest.HttpServerRequest
-): Effect.Effect<number | undefined, InvalidInput> => {
-  const header = request.headers["if-match"]
-  if (header === undefined || header === "*") return Effect.succeed(undefined)
-  const version = /^(?:W\/)?"(\d{1,9})"$/.exec(header)?.[1]
-  return version === undefined
-    ? Effect.fail(issue("#headers/if-match", 'If-Match must be an ETag that this address gave, as "3".'))
-    : Effect.succeed(Number(version))
-}
-
-const parseBox = (text: string | undefined): BoundingBox | undefined | InvalidInput => {
-  if (text === undefined) return undefined
-  const [west, south, east, north, ...rest] = text
-    .split(",")
-    .map((degree) => (degree.trim() === "" ? Number.NaN : Number(degree)))
-  const good =
-    rest.length === 0 &&
-    [west, south, east, north].every((degree) => degree !== undefined && Number.isFinite(degree)) &&
-    Math.abs(west!) <= 180 &&
-    Math.abs(east!) <= 180 &&
-    south! >= -90 &&
-    north! <= 90 &&
-    south! <= north!
-  return good
-    ? { west: west!, south: south!, east: east!, north: north! }
-    : issue("#query/bbox", "Give west,south,east,north in degrees, south before north.")
-}
 
 const parseMoment = (text: string | undefined, name: string): Date | undefined | InvalidInput => {
   if (text === undefined) return undefined
@@ -84,7 +54,7 @@ type ListQuery = { readonly [name: string]: Erased }
 
 const filterOf = Effect.fnUntraced(function* (query: ListQuery) {
   const parts = {
-    bbox: parseBox(query["bbox"]),
+    bbox: query["bbox"] === undefined ? undefined : boxAsked(query["bbox"]),
     createdAfter: parseMoment(query["createdAfter"], "createdAfter"),
     createdBefore: parseMoment(query["createdBefore"], "createdBefore")
   }

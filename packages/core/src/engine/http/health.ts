@@ -1,12 +1,22 @@
 /** Liveness: the process answers. Readiness: work can begin, with what each part says. */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { Database } from "../../kernel/db/Database.ts"
 import type { PluginHealth } from "../../plugin/definePlugin.ts"
+import { OpenedPlugins } from "../plugins.ts"
 import type { CityRuntime } from "../runtime.ts"
+
+/** What a plugin's word is about: its own services before others' of the same port. */
+const contextOf = ({ context }: CityRuntime, instance: string) => {
+  const opened = Context.getOption(context as Context.Context<unknown>, OpenedPlugins)
+  const own = opened._tag === "Some" ? opened.value.get(instance) : undefined
+  return (
+    own === undefined ? context : Context.merge(context as Context.Context<unknown>, own)
+  ) as Context.Context<never>
+}
 
 /** Every plugin's own word, in at most two seconds. */
 export const pluginHealth = (runtime: CityRuntime) =>
@@ -14,7 +24,7 @@ export const pluginHealth = (runtime: CityRuntime) =>
     runtime.plugins,
     (plugin) =>
       (plugin.health as Effect.Effect<PluginHealth>).pipe(
-        Effect.provideContext(runtime.context as Context.Context<never>),
+        Effect.provideContext(contextOf(runtime, plugin.instance)),
         Effect.timeoutOption("2 seconds"),
         Effect.map((answer) => ({
           id: plugin.id,

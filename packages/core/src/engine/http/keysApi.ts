@@ -5,7 +5,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
-import { Timestamp } from "./schemas.ts"
+import { Timestamp } from "../../kernel/http/schemas.ts"
 
 const KeyState = Schema.Struct({
   /** What is sealed now is sealed with this version; null before the first value. */

@@ -129,7 +129,16 @@ const eventsPath = {
     tags: ["events"],
     summary: "Live events (server-sent events)",
     description: "Resumes after `Last-Event-ID`; without it begins now.",
-    parameters: [{ name: "Last-Event-ID", in: "header", required: false, schema: { type: "string" } }],
+    parameters: [
+      { name: "Last-Event-ID", in: "header", required: false, schema: { type: "string" } },
+      ...[
+        ["after", "The same for who cannot set headers"],
+        ["types", "Types of events, separated by commas; `alert.*` means all that begin with `alert.`"],
+        ["severity", "Severities of alerts, separated by commas"],
+        ["devices", "Devices that alerts are about, by id, separated by commas"],
+        ["territory", "A territory with all below it"]
+      ].map(([name, description]) => ({ name, in: "query", required: false, description, schema: { type: "string" } }))
+    ],
     responses: {
       "200": { description: "A stream of events", content: { "text/event-stream": { schema: { type: "string" } } } }
     }

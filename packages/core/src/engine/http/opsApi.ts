@@ -9,7 +9,7 @@ import { Door } from "../../kernel/http/Door.ts"
 import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
 import { DelegationView } from "./rolesApi.ts"
-import { GivenMoment, IdPageQuery, IdParam, Json, page, PageQuery, Timestamp } from "./schemas.ts"
+import { GivenMoment, IdPageQuery, IdParam, Json, page, PageQuery, Timestamp } from "../../kernel/http/schemas.ts"
 
 const RoleGrantView = Schema.Struct({
   id: Id,

@@ -7,7 +7,7 @@ import { cityApi } from "../../kernel/http/cityApi.ts"
 import { PlatformDoor, PlatformFactorDoor, PlatformThreshold } from "../../kernel/http/PlatformDoor.ts"
 import { Id } from "../../kernel/ids.ts"
 import { NewTenant } from "../../kernel/tenancy/tenants.ts"
-import { GivenMoment, Json, page, PageQuery, Timestamp } from "./schemas.ts"
+import { GivenMoment, Json, page, PageQuery, Timestamp } from "../../kernel/http/schemas.ts"
 
 const City = Schema.Struct({
   tenantId: Id,

@@ -8,7 +8,7 @@ import { cityApi } from "../../kernel/http/cityApi.ts"
 import { Door } from "../../kernel/http/Door.ts"
 import { takesIdempotencyKey } from "../../kernel/http/once.ts"
 import { Id } from "../../kernel/ids.ts"
-import { GivenMoment, IdPageQuery, IdParam, page, Timestamp } from "./schemas.ts"
+import { GivenMoment, IdPageQuery, IdParam, page, Timestamp } from "../../kernel/http/schemas.ts"
 
 const RoleId = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9-]{0,59}$/))
 const Title = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(200))

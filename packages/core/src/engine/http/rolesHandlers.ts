@@ -2,13 +2,13 @@
 import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import { versionAsked } from "../../kernel/http/asked.ts"
 import { answering, inTenant } from "../../kernel/http/Door.ts"
 import { once } from "../../kernel/http/once.ts"
 import { delegateRole, listDelegations, revokeDelegation } from "../../kernel/policy/delegate.ts"
 import { changeRole, createRole, getRole, listRoles, removeRole, type StoredRole } from "../../kernel/policy/manage.ts"
 import { demandEverywhere } from "../../kernel/policy/Policy.ts"
 import { RoleBook } from "../../kernel/policy/roles.ts"
-import { versionAsked } from "./casesHandlers.ts"
 import { RolesApi } from "./rolesApi.ts"
 
 const roleAnswer = (role: StoredRole, status = 200, headers: Readonly<Record<string, string>> = {}) =>

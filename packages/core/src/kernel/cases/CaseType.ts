@@ -2,9 +2,10 @@
  * A case type: the schema, states, transitions, deadlines and visibility of one kind of matter. The definition is plain, serialisable,
  * versioned data, so it can live in a file, a database or a package; code adds guards and `apply` effects to it by name.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import { parseDuration } from "../deadlines/calendar.ts"
 import type { Permission } from "../policy/decide.ts"
+import type { StoredEvent } from "../events/Event.ts"
 import type { CaseRecord } from "./model.ts"
 import type { Erased } from "../Erased.ts"
 
@@ -58,6 +59,8 @@ export interface TransitionDefinition {
   /** Only the engine itself, a job or another case may take it. Default false. */
   readonly internal?: boolean
   readonly input?: ObjectSchema
+  /** Names of guards that ask about the case alone, not about the input: where one does not agree, the transition is not offered either. */
+  readonly when?: ReadonlyArray<string>
   /** Names of guards, all of which must agree. */
   readonly guards?: ReadonlyArray<string>
   /** Name of the effect that runs inside the transaction. */
@@ -107,6 +110,8 @@ export interface CaseTypeDefinition {
   readonly states: Readonly<Record<string, StateDefinition>>
   readonly transitions: Readonly<Record<string, TransitionDefinition>>
   readonly deadlines?: Readonly<Record<string, DeadlineDefinition>>
+  /** Titles of what else happens to its cases, by the type of the event; for timelines. */
+  readonly events?: Readonly<Record<string, LocalizedText>>
   /** Data fields that the text search reads. */
   readonly search?: ReadonlyArray<string>
   /** When two cases are probably one matter. */
@@ -142,27 +147,56 @@ export interface ApplyResult {
 
 export type Guard<R = Erased> = (context: TransitionContext<Erased>) => Effect.Effect<void, Erased, R>
 export type Apply<R = Erased> = (context: TransitionContext<Erased>) => Effect.Effect<ApplyResult | void, Erased, R>
+/** An `apply` of many cases that take one transition together: a result for each, in their order. */
+export type ApplyTogether<R = Erased> = (
+  contexts: ReadonlyArray<TransitionContext<Erased>>
+) => Effect.Effect<ReadonlyArray<ApplyResult>, Erased, R>
+
+/** What people are told of. */
+export interface Notice {
+  /** Ids of principals. */
+  readonly people: ReadonlyArray<string>
+  /** `{title}` of the type, `{reference}` of the case and the names in `values` are filled in. */
+  readonly text: LocalizedText
+  readonly values?: Readonly<Record<string, string>>
+}
+
+/** Whom an event is told, read when it is: undefined where it is no news any more. Runs in the tenant's transaction. */
+export type NoticeOf<R = Erased> = (event: StoredEvent) => Effect.Effect<Notice | undefined, Erased, R>
 
 export interface CaseType {
   readonly definition: CaseTypeDefinition
   readonly guards: Readonly<Record<string, Guard>>
   readonly applies: Readonly<Record<string, Apply>>
+  /** Those of `applies` that many cases can take in the same statements. */
+  readonly together: Readonly<Record<string, ApplyTogether>>
   /** Runs inside the transaction that creates a case. */
   readonly created?: (record: CaseRecord) => Effect.Effect<void, Erased, Erased>
+  /** By the type of the event: of what people are told beside the case's creation and its changes of state. */
+  readonly notices: Readonly<Record<string, NoticeOf>>
 }
 
 const fail = (id: string, message: string): never => {
   throw new Error(`Case type ${id}: ${message}`)
 }
 
+const alone = ([name, apply]: readonly [string, ApplyTogether]): readonly [string, Apply] => [
+  name,
+  (context) => Effect.map(apply([context]), ([result]) => result)
+]
+
 /** Checks a definition as a whole; throws with the first contradiction, for it is a mistake of the deployment, not of a request. */
 export const defineCaseType = (options: {
   readonly definition: CaseTypeDefinition
   readonly guards?: Readonly<Record<string, Guard>>
   readonly applies?: Readonly<Record<string, Apply>>
+  /** Each is an `apply` of one case too. */
+  readonly together?: Readonly<Record<string, ApplyTogether>>
   readonly created?: CaseType["created"]
+  readonly notices?: CaseType["notices"]
 }): CaseType => {
-  const { definition, guards = {}, applies = {} } = options
+  const { definition, guards = {}, notices = {}, together = {} } = options
+  const applies = { ...options.applies, ...Object.fromEntries(Object.entries(together).map(alone)) }
   const { id, states } = definition
   if (!/^[a-z][a-z0-9-]{0,59}$/.test(id)) fail(id, "the id must be lower case letters, digits and dashes")
   if (!Number.isInteger(definition.version) || definition.version < 1) fail(id, "the version counts from 1")
@@ -176,7 +210,7 @@ export const defineCaseType = (options: {
     if (transition.to.length === 0) fail(id, `transition ${name} leads nowhere`)
     if (transition.to.length > 1 && transition.apply === undefined)
       fail(id, `transition ${name} has several targets and no apply to choose`)
-    for (const guard of transition.guards ?? [])
+    for (const guard of [...(transition.when ?? []), ...(transition.guards ?? [])])
       if (guards[guard] === undefined) fail(id, `transition ${name} names the unknown guard ${guard}`)
     if (transition.apply !== undefined && applies[transition.apply] === undefined)
       fail(id, `transition ${name} names the unknown apply ${transition.apply}`)
@@ -199,5 +233,12 @@ export const defineCaseType = (options: {
   for (const field of [...(definition.search ?? []), ...same, ...(at === undefined ? [] : [at])])
     if (definition.data.properties[field] === undefined)
       fail(id, `search or duplicates name the unknown field ${field}`)
-  return { definition, guards, applies, ...(options.created === undefined ? {} : { created: options.created }) }
+  return {
+    definition,
+    guards,
+    applies,
+    together,
+    notices,
+    ...(options.created === undefined ? {} : { created: options.created })
+  }
 }

@@ -65,7 +65,7 @@ const impossibleDays = (field: FieldSchema, value: unknown, pointer: string): Re
 }
 
 /** `Date.parse` takes 31 February for 3 March. */
-const existsInCalendar = (text: string): boolean => {
+export const existsInCalendar = (text: string): boolean => {
   const day = Date.parse(`${text.slice(0, 10)}T00:00:00Z`)
   return (
     !Number.isNaN(Date.parse(text)) &&

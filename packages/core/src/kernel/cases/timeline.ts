@@ -108,8 +108,9 @@ const describe = (
   const known = kernelEvents[type]
   if (type.startsWith(`${definition.id}.`) ? audience !== "staff" : !mayHearOf(definition, event, audience))
     return undefined
+  const title = known?.title ?? definition.events?.[type]
   return {
-    title: known === undefined ? type : localized(known.title, language),
+    title: title === undefined ? type : localized(title, language),
     ...(audience === "staff" ? { data: payload } : {})
   }
 }

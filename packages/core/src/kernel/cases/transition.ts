@@ -7,11 +7,11 @@ import { appendEvent } from "../events/append.ts"
 import { demand, may } from "../policy/Policy.ts"
 import { Actor } from "../policy/Principal.ts"
 import { demandNoForeignClaim } from "./assignment.ts"
-import type { ApplyResult, CaseTypeDefinition } from "./CaseType.ts"
+import type { ApplyResult, CaseTypeDefinition, TransitionContext } from "./CaseType.ts"
 import { searchText } from "./create.ts"
-import { type CaseRecord, NotFound, VersionConflict, WrongState } from "./model.ts"
+import { type CaseRecord, NotFound, Refused, VersionConflict, WrongState } from "./model.ts"
 import { loadCase } from "./record.ts"
-import { CaseTypes } from "./registry.ts"
+import { CaseTypes, type CompiledCaseType } from "./registry.ts"
 import { demandVisible, subjectOf } from "./view.ts"
 
 export interface TransitionRequest {
@@ -28,11 +28,15 @@ export const transitionsFrom = (definition: CaseTypeDefinition, state: string): 
     .filter(([, transition]) => transition.from.includes(state) && transition.internal !== true)
     .map(([name]) => name)
 
-export const transitionCase = Effect.fn("transitionCase")(function* (request: TransitionRequest) {
+const isRefused = (error: unknown) => error instanceof Refused
+
+/** What is asked of a case that is locked: right, state, claim, input, guards. Nothing is written. */
+export const admitted = Effect.fnUntraced(function* (
+  record: CaseRecord,
+  type: CompiledCaseType,
+  request: Omit<TransitionRequest, "caseId">
+) {
   const actor = yield* Actor
-  const { sql, tenantId } = yield* TenantTx
-  const record = yield* loadCase(request.caseId, { lock: true })
-  const type = yield* (yield* CaseTypes).get(record.type)
   const { definition } = type
   yield* demandVisible(record, definition)
   const transition = Object.hasOwn(definition.transitions, request.transition)
@@ -53,61 +57,84 @@ export const transitionCase = Effect.fn("transitionCase")(function* (request: Tr
     })
   }
   yield* demandNoForeignClaim(record)
-  const compiled = type.compiled[request.transition]!
-  const input = yield* compiled.decode(request.input ?? {})
-  const context = { case: record, transition: request.transition, input }
-  for (const guard of transition.guards ?? []) yield* type.guards[guard]!(context)
-  const applied: ApplyResult =
-    (transition.apply === undefined ? undefined : yield* type.applies[transition.apply]!(context)) ?? {}
+  const input = yield* type.compiled[request.transition]!.decode(request.input ?? {})
+  const context: TransitionContext = { case: record, transition: request.transition, input }
+  for (const guard of [...(transition.when ?? []), ...(transition.guards ?? [])]) yield* type.guards[guard]!(context)
+  return context
+})
 
+/** The case after its step. */
+export const stepped = (
+  { case: record, input, transition: name }: TransitionContext,
+  { definition }: CompiledCaseType,
+  applied: ApplyResult,
+  updatedAt: Date
+): Effect.Effect<CaseRecord> => {
+  const transition = definition.transitions[name]!
   const to = applied.to ?? transition.to[0]!
   if (!transition.to.includes(to))
-    return yield* Effect.die(
-      new Error(`${record.type}.${request.transition}: apply chose ${to}, which is not a target`)
-    )
+    return Effect.die(new Error(`${record.type}.${name}: apply chose ${to}, which is not a target`))
   const set = Object.fromEntries(
     (transition.sets ?? []).filter((field) => input[field] !== undefined).map((field) => [field, input[field]])
   )
-  const data = { ...record.data, ...set, ...applied.data }
-  const at = new Date(yield* Clock.currentTimeMillis)
-  const phase = definition.states[to]!.phase
-  yield* sql`
-    update mahalla.civic_case
-    set state = ${to}, phase = ${phase}, data = ${JSON.stringify(data)}::text::jsonb, version = version + 1, updated_at = ${at},
-        search = to_tsvector('simple', ${searchText(definition, data, record.reference)}), type_version = ${definition.version}
-    where tenant_id = ${tenantId} and id = ${record.id}`
-  const changed: CaseRecord = {
+  return Effect.succeed({
     ...record,
     state: to,
-    phase,
-    data,
+    phase: definition.states[to]!.phase,
+    data: { ...record.data, ...set, ...applied.data },
     version: record.version + 1,
     typeVersion: definition.version,
-    updatedAt: at
-  }
-  yield* enterState(changed, definition, record.state, to)
+    updatedAt
+  })
+}
+
+/** What follows from a step that is written: deadlines, the event. */
+export const settled = Effect.fnUntraced(function* (
+  { case: { id, state, type }, input, transition }: TransitionContext,
+  { compiled, definition }: CompiledCaseType,
+  applied: ApplyResult,
+  changed: CaseRecord
+) {
+  const actor = yield* Actor
+  yield* enterState(changed, definition, state, changed.state)
+  const step = { type, transition, from: state, to: changed.state, version: changed.version }
   yield* appendEvent(
-    compiled.event,
-    {
-      ...input,
-      ...applied.event,
-      type: record.type,
-      transition: request.transition,
-      from: record.state,
-      to,
-      version: changed.version
-    },
-    { caseId: record.id, actorId: actor.id }
+    compiled[transition]!.event,
+    { ...input, ...applied.event, ...step },
+    { caseId: id, actorId: actor.id }
   )
+})
+
+export const transitionCase = Effect.fn("transitionCase")(function* (request: TransitionRequest) {
+  const { sql, tenantId } = yield* TenantTx
+  const record = yield* loadCase(request.caseId, { lock: true })
+  const type = yield* (yield* CaseTypes).get(record.type)
+  const context = yield* admitted(record, type, request)
+  const { apply } = type.definition.transitions[request.transition]!
+  const applied: ApplyResult = (apply === undefined ? undefined : yield* type.applies[apply]!(context)) ?? {}
+  const at = new Date(yield* Clock.currentTimeMillis)
+  const changed = yield* stepped(context, type, applied, at)
+  const { data, phase, state, typeVersion, version } = changed
+  yield* sql`
+    update mahalla.civic_case
+    set state = ${state}, phase = ${phase}, data = ${JSON.stringify(data)}::text::jsonb, version = ${version}, updated_at = ${at},
+        search = to_tsvector('simple', ${searchText(type.definition, data, record.reference)}), type_version = ${typeVersion}
+    where tenant_id = ${tenantId} and id = ${record.id}`
+  yield* settled(context, type, applied, changed)
   return changed
 })
 
 /** What the actor could do with a case now, for buttons. */
-export const possibleTransitions = Effect.fnUntraced(function* (record: CaseRecord, definition: CaseTypeDefinition) {
+export const possibleTransitions = Effect.fnUntraced(function* (record: CaseRecord, type: CompiledCaseType) {
   const names: Array<string> = []
-  for (const name of transitionsFrom(definition, record.state)) {
-    const decision = yield* may(definition.transitions[name]!.permission ?? `${record.type}.${name}`, subjectOf(record))
-    if (decision.allowed) names.push(name)
+  for (const name of transitionsFrom(type.definition, record.state)) {
+    const transition = type.definition.transitions[name]!
+    const decision = yield* may(transition.permission ?? `${record.type}.${name}`, subjectOf(record))
+    if (!decision.allowed) continue
+    const context = { case: record, transition: name, input: {} }
+    const asked = Effect.forEach(transition.when ?? [], (guard) => type.guards[guard]!(context), { discard: true })
+    const refused = yield* Effect.as(asked, false).pipe(Effect.catchIf(isRefused, () => Effect.succeed(true)))
+    if (!refused) names.push(name)
   }
   return names
 })

@@ -8,8 +8,6 @@ import * as Exit from "effect/Exit"
 import * as Request from "effect/Request"
 import * as RequestResolver from "effect/RequestResolver"
 
-/** In one batch at most: it stays short, and little is repeated when one of them makes it fail. */
-const most = 64
 /** A batch that waits for a lock must not hold up what comes after it. */
 const patience = "50 millis"
 
@@ -18,7 +16,9 @@ const patience = "50 millis"
  * came first.
  */
 export const gathering = <In, Out, E>(
-  together: (given: ReadonlyArray<In>) => Effect.Effect<ReadonlyArray<Out>, E>
+  together: (given: ReadonlyArray<In>) => Effect.Effect<ReadonlyArray<Out>, E>,
+  /** In one batch at most: it stays short, and little is repeated when one of them makes it fail. */
+  most = 64
 ): ((given: In) => Effect.Effect<Out, E>) => {
   class Part extends Request.Class<{ readonly given: In }, Out, E> {}
   let before: Effect.Effect<unknown> = Effect.void

@@ -34,36 +34,49 @@ export const addPlainTime = (start: DateTime.DateTime, duration: CalendarDuratio
   )
 
 /** A local date, as days since 1970-01-01. */
-type Day = number
+export type Day = number
 
 const dayMillis = 86_400_000
 
+/** ISO weekday, 1 is Monday. */
+export const weekdayOf = (day: Day): number =>
+  // 1970-01-01 was a Thursday.
+  ((((day + 3) % 7) + 7) % 7) + 1
+
+/** The date as `YYYY-MM-DD`. */
+export const dateOf = (day: Day): string => new Date(day * dayMillis).toISOString().slice(0, 10)
+
+/** A zone's clocks: what they show at a moment, and the moment at which they show something. */
+export const clocksOf = (timeZone: string) => {
+  const zone = DateTime.zoneMakeNamedUnsafe(timeZone)
+  return {
+    /** Epoch milliseconds of a local time; one that the clocks jump over moves forward with them, one that comes twice is the first. */
+    instant: (day: Day, localMillis: number): number =>
+      DateTime.toEpochMillis(
+        DateTime.makeZonedUnsafe(day * dayMillis + localMillis, { timeZone: zone, adjustForTimeZone: true })
+      ),
+    local: (epoch: number) => {
+      const millis = epoch + DateTime.zonedOffset(DateTime.makeZonedUnsafe(epoch, { timeZone: zone }))
+      const day: Day = Math.floor(millis / dayMillis)
+      return { day, millis: millis - day * dayMillis }
+    }
+  }
+}
+
+/** Minutes since midnight of `HH:MM`. */
+export const minutesOf = (text: string): number => Number(text.slice(0, 2)) * 60 + Number(text.slice(3))
+
 /** The office hours of one calendar, as instants. */
 const officeHours = (calendar: WorkingCalendar, timeZone: string) => {
-  const zone = DateTime.zoneMakeNamedUnsafe(timeZone)
+  const { instant, local } = clocksOf(timeZone)
   const holidays = new Set(calendar.holidays)
   const weekdays = new Set(calendar.days)
-  const minutesOf = (text: string) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3))
   const from = minutesOf(calendar.from)
   const to = minutesOf(calendar.to)
   if (weekdays.size === 0 || from >= to)
     throw new Error("A working calendar needs a weekday, and hours that end after they begin.")
 
-  /** Epoch milliseconds of a local time; one that the clocks jump over moves forward with them, one that comes twice is the first. */
-  const instant = (day: Day, localMillis: number): number =>
-    DateTime.toEpochMillis(
-      DateTime.makeZonedUnsafe(day * dayMillis + localMillis, { timeZone: zone, adjustForTimeZone: true })
-    )
-  const local = (epoch: number) => {
-    const millis = epoch + DateTime.zonedOffset(DateTime.makeZonedUnsafe(epoch, { timeZone: zone }))
-    const day: Day = Math.floor(millis / dayMillis)
-    return { day, millis: millis - day * dayMillis }
-  }
-  const isWorking = (day: Day): boolean => {
-    // 1970-01-01 was a Thursday.
-    const weekday = ((((day + 3) % 7) + 7) % 7) + 1
-    return weekdays.has(weekday) && !holidays.has(new Date(day * dayMillis).toISOString().slice(0, 10))
-  }
+  const isWorking = (day: Day): boolean => weekdays.has(weekdayOf(day)) && !holidays.has(dateOf(day))
   const nextWorking = (day: Day): Day => {
     for (let next = day + 1; ; next++) if (isWorking(next)) return next
   }

@@ -42,6 +42,7 @@ const titles: Readonly<Record<number, string>> = {
   415: "Unsupported media type",
   416: "Range not satisfiable",
   422: "Cannot be processed",
+  426: "Upgrade required",
   429: "Too many requests",
   431: "Headers too large",
   500: "Internal error",

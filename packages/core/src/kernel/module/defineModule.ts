@@ -3,6 +3,7 @@
  * modules use nothing that a third party's could not.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as HttpApi from "effect/http-api/HttpApi"
@@ -10,6 +11,7 @@ import type { CaseType } from "../cases/CaseType.ts"
 import type { Migration } from "../db/Migration.ts"
 import type { Consumer } from "../events/Consumer.ts"
 import type { EventType } from "../events/Event.ts"
+import type { ProblemAnswer } from "../http/problems.ts"
 import type { JobDefinition } from "../jobs/Job.ts"
 import type { PersonPart } from "../personal/PersonPart.ts"
 import type { RetentionRule } from "../personal/Retention.ts"
@@ -61,6 +63,24 @@ export interface ModuleMount {
   >
 }
 
+/**
+ * Addresses at which a connection becomes another protocol's, as a WebSocket's. The engine has looked at where it comes from: a page of another
+ * site gets no further unless the tenant's `corsOrigins` name it.
+ */
+export interface ModuleUpgrade {
+  /** As `ModuleMount.takes`. */
+  readonly takes: (path: string) => boolean
+  /**
+   * Runs once at the start, with the services of the city; its scope ends with the city, and so must the connections. The handler takes the socket over,
+   * or gives back why not.
+   */
+  readonly open: Effect.Effect<
+    (request: IncomingMessage, socket: Duplex, head: Buffer, facts: MountFacts) => Promise<ProblemAnswer | undefined>,
+    Erased,
+    Erased
+  >
+}
+
 export interface Module {
   /** `[a-z][a-z0-9-]*`; names its migrations. */
   readonly id: string
@@ -84,6 +104,11 @@ export interface Module {
   readonly sealed: ReadonlyArray<SealedPart>
   readonly api?: ModuleApi
   readonly mount?: ModuleMount
+  readonly upgrade?: ModuleUpgrade
+  /** Runs in every process that works, from its start to its end; leases say which of them does what. */
+  readonly works: ReadonlyArray<Effect.Effect<unknown, never, Erased>>
+  /** Opens ways in beside HTTP, in processes that take things in; the end of its scope closes them. */
+  readonly listen?: Effect.Effect<void, Erased, Erased>
   /** Its services; may ask for the kernel's and for those of the modules it requires. */
   readonly layer?: Layer.Layer<Erased, Erased, Erased>
 }
@@ -101,5 +126,6 @@ export const defineModule = (module: { readonly id: string } & Partial<Module>):
   retention: [],
   people: [],
   sealed: [],
+  works: [],
   ...module
 })

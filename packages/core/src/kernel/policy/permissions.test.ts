@@ -1,16 +1,29 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { controlRoom } from "../../modules/control-room/index.ts"
+import { network } from "../../modules/network/index.ts"
 import { payouts } from "../../modules/payouts/index.ts"
 import { notifications } from "../../modules/notifications/index.ts"
 import { identity } from "../../modules/identity/index.ts"
 import { oauth } from "../../modules/oauth/index.ts"
 import { security } from "../../modules/security/index.ts"
 import { reports } from "../../modules/reports/index.ts"
+import { telemetry } from "../../modules/telemetry/index.ts"
 import { knows, permissionsOf } from "./permissions.ts"
 import { presetRoles } from "./presets.ts"
 
-const modules = [security(), identity(), oauth(), payouts(), reports(), notifications({ caseTypes: [] })]
+const modules = [
+  security(),
+  controlRoom(),
+  network(),
+  telemetry(),
+  identity(),
+  oauth(),
+  payouts(),
+  reports(),
+  notifications({ caseTypes: [] })
+]
 const types = modules.flatMap((module) => module.caseTypes.map(({ definition }) => definition))
 const all = permissionsOf(
   types,

@@ -65,7 +65,10 @@ export const presetRoles: ReadonlyArray<Role> = [
       "*.comment-internal",
       "*.link",
       "attachment.read",
-      "finding.read"
+      "finding.read",
+      "device.read",
+      "reading.read",
+      "asset.read"
     ]
   },
   {
@@ -89,7 +92,11 @@ export const presetRoles: ReadonlyArray<Role> = [
       "role.read",
       "key.read",
       "retention.read",
-      "plugin.read"
+      "plugin.read",
+      "device.read",
+      "device-profile.read",
+      "reading.read",
+      "asset.read"
     ]
   },
   { id: "municipality-admin", title: "Administrator", permissions: ["*.*"] },

@@ -73,6 +73,8 @@ export const TenantSettings = Schema.Struct({
   payoutsPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))),
   /** Hours after its first use for which a device is new: a payout that then goes elsewhere than before waits, and staff is alerted. Default 72. */
   newDeviceHours: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_760 }))),
+  /** Minutes without its condition after which an alert that came and went too often is cleared; 0: at once. Default 15. */
+  alertCalmMinutes: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 10_080 }))),
   /** Days that kinds of data are kept, instead of the defaults; null: for ever. GET /v1/retention names the kinds. */
   retention: Schema.optionalKey(
     Schema.Record(Schema.String, Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 36_500 }))))
@@ -88,6 +90,8 @@ export interface Tenant {
   /** Host names that are this tenant's alone, lower case, without ports. */
   readonly hosts: ReadonlyArray<string>
   readonly settings: TenantSettings
+  /** Its doors are closed. */
+  readonly suspended?: boolean
 }
 
 export interface Territory {

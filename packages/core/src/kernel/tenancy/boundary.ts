@@ -4,7 +4,7 @@ import pointInPolygon from "point-in-polygon-hao"
 import type { Place } from "../cases/model.ts"
 
 /** Longitude, latitude, and perhaps a height that nobody looks at. */
-const Position = Schema.Array(Schema.Finite).check(
+export const Position = Schema.Array(Schema.Finite).check(
   Schema.isMinLength(2),
   Schema.makeFilter(
     ([longitude, latitude]: ReadonlyArray<number>) =>

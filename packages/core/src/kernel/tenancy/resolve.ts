@@ -17,13 +17,17 @@ const directory = remembered<"all", Directory>({
   seconds: 5,
   read: (sql) =>
     Effect.map(
-      sql<Tenant>`select tenant_id as "tenantId", slug, name, hosts, settings from mahalla.tenant order by slug`,
-      (tenants) => ({
-        byId: new Map(tenants.map((tenant) => [tenant.tenantId, tenant])),
-        byHost: new Map(tenants.flatMap((tenant) => tenant.hosts.map((host) => [host, tenant] as const))),
-        bySlug: new Map(tenants.map((tenant) => [tenant.slug, tenant])),
-        only: tenants.length === 1 ? tenants[0] : undefined
-      })
+      sql<Tenant & { readonly suspended: boolean }>`
+        select tenant_id as "tenantId", slug, name, hosts, settings, suspended_at is not null as suspended from mahalla.tenant order by slug`,
+      (rows) => {
+        const tenants = rows.map(({ suspended, ...tenant }): Tenant => (suspended ? { ...tenant, suspended } : tenant))
+        return {
+          byId: new Map(tenants.map((tenant) => [tenant.tenantId, tenant])),
+          byHost: new Map(tenants.flatMap((tenant) => tenant.hosts.map((host) => [host, tenant] as const))),
+          bySlug: new Map(tenants.map((tenant) => [tenant.slug, tenant])),
+          only: tenants.length === 1 ? tenants[0] : undefined
+        }
+      }
     )
 })
 

@@ -1,5 +1,6 @@
 /**
- * Tells people what happens to their cases: owner and subscribers, in their language, on the channel the city has. Use it in every city with
+ * Tells people what happens to their cases: owner and subscribers, and whomever its type calls by a notice, in their
+ * language, on the channel the city has. Use it in every city with
  * people in it.
  */
 import type { CaseType } from "../../kernel/cases/CaseType.ts"
@@ -15,7 +16,11 @@ import { messageRetention } from "./retention.ts"
 export const notifications = (options: { readonly caseTypes: ReadonlyArray<CaseType> }): Module =>
   defineModule({
     id: "notifications",
-    consumers: [notificationsConsumer(options.caseTypes.flatMap((type) => eventTypesOf(compileCaseType(type))))],
+    consumers: [
+      notificationsConsumer(
+        options.caseTypes.flatMap((type) => [...eventTypesOf(compileCaseType(type)), ...Object.keys(type.notices)])
+      )
+    ],
     jobs: [sendMessage],
     people: [messagesOfPerson],
     retention: [messageRetention],

@@ -1,5 +1,5 @@
 /** What people read when something happens to their case. */
-import type { CaseTypeDefinition, LocalizedText } from "../../kernel/cases/CaseType.ts"
+import type { CaseTypeDefinition, LocalizedText, Notice } from "../../kernel/cases/CaseType.ts"
 import { localized } from "../../kernel/cases/timeline.ts"
 
 const created: LocalizedText = {
@@ -16,6 +16,9 @@ const changed: LocalizedText = {
   ka: "{title} {reference}: ახლა {state}."
 }
 
+const fill = (text: string, values: Readonly<Record<string, string>>): string =>
+  text.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "")
+
 /** The sentence about a case that was created or has reached a state. */
 export const caseText = (
   definition: CaseTypeDefinition,
@@ -29,8 +32,13 @@ export const caseText = (
     reference,
     state: localized(definition.states[state]?.title ?? { en: state }, language)
   }
-  return localized(isNew ? created : changed, language).replaceAll(
-    /\{(\w+)\}/g,
-    (_, name: string) => values[name] ?? ""
-  )
+  return fill(localized(isNew ? created : changed, language), values)
 }
+
+/** What a case type's own notice says. */
+export const noticeText = (
+  definition: CaseTypeDefinition,
+  { text, values = {} }: Notice,
+  reference: string,
+  language: string
+): string => fill(localized(text, language), { ...values, title: localized(definition.title, language), reference })

@@ -7,36 +7,16 @@ import * as Effect from "effect/Effect"
 import { type ApplyResult, defineCaseType, type TransitionContext } from "../../kernel/cases/CaseType.ts"
 import type { CaseRecord } from "../../kernel/cases/model.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
-import { decide } from "../../kernel/policy/decide.ts"
-import type { RoleGrant } from "../../kernel/policy/Principal.ts"
-import { currentRoles, RoleBook } from "../../kernel/policy/roles.ts"
+import { holdersOf } from "../../kernel/policy/holders.ts"
 
 /** Everybody who may acknowledge it in the whole tenant hears of it. */
 const tellStaff = Effect.fnUntraced(function* (alert: CaseRecord) {
   const { sql, tenantId } = yield* TenantTx
-  const { expand } = yield* RoleBook
-  const roles = new Map(
-    [...(yield* currentRoles)].map(([id, role]) => [id, { ...role, permissions: expand(role.permissions) }])
-  )
-  const now = yield* Clock.currentTimeMillis
-  const granted = yield* sql<{ id: string; grants: ReadonlyArray<RoleGrant> }>`
-    select p.id, jsonb_agg(jsonb_build_object('role', g.role, 'territoryId', g.territory_id,
-      'until', (extract(epoch from g.until) * 1000)::bigint)) as grants
-    from mahalla.principal p join mahalla.role_grant g on g.tenant_id = p.tenant_id and g.principal_id = p.id
-    where p.tenant_id = ${tenantId} and p.status = 'active' group by p.id`
-  const hearers = granted.filter(
-    ({ grants, id }) =>
-      decide(roles, {
-        principal: { id, kind: "staff", tenantId, grants },
-        permission: "security-alert.acknowledge",
-        tenantId,
-        now,
-        subject: { territoryPath: [] }
-      }).allowed
-  )
+  const hearers = yield* holdersOf("security-alert.acknowledge")
+  const at = new Date(yield* Clock.currentTimeMillis)
   yield* sql`
     insert into mahalla.case_subscriber (tenant_id, case_id, principal_id, created_at)
-    select ${tenantId}, ${alert.id}, id, ${new Date(now)} from unnest(${hearers.map(({ id }) => id)}::uuid[]) as hearer (id)
+    select ${tenantId}, ${alert.id}, id, ${at} from unnest(${hearers}::uuid[]) as hearer (id)
     on conflict do nothing`
 })
 

@@ -7,7 +7,7 @@ import type { StoredEvent } from "../../kernel/events/Event.ts"
 import { raiseAlert } from "./alerts.ts"
 import type { Erased } from "../../kernel/Erased.ts"
 
-/** Two people who send the same bytes: one of them did not film them. */
+/** Two people who send the same bytes: one of them did not film them. One who sends them again after a report of theirs has them asks twice for one matter. */
 const sameClip = Effect.fnUntraced(function* (event: StoredEvent) {
   const { attachmentId, role, sha256 } = event.payload as typeof AttachmentStored.payload.Type
   if (role !== "original") return
@@ -18,7 +18,20 @@ const sameClip = Effect.fnUntraced(function* (event: StoredEvent) {
       id = ${attachmentId} or owner_id is distinct from
         (select owner_id from mahalla.attachment where tenant_id = ${tenantId} and id = ${attachmentId}))`
   const { senders } = rows[0]!
-  if (senders < 2) return
+  if (senders < 2) {
+    // Index: attachment_of_hash. An upload that was begun anew is in no case.
+    const again = yield* sql`
+      select from mahalla.attachment a
+      join mahalla.attachment o on o.tenant_id = a.tenant_id and o.sha256 = a.sha256 and o.role = 'original' and o.owner_id = a.owner_id
+      where a.tenant_id = ${tenantId} and a.id = ${attachmentId} and o.id <> a.id and o.case_id is not null limit 1`
+    if (again.length > 0)
+      yield* raiseAlert({
+        kind: "clip-again",
+        originator: sha256,
+        summary: `A file that stands in a report was sent again by the same person; its SHA-256 begins with ${sha256.slice(0, 12)}.`
+      })
+    return
+  }
   yield* raiseAlert({
     kind: "same-clip",
     originator: sha256,

@@ -18,6 +18,8 @@ export const alertKinds = {
   "many-accounts": { severity: "medium", lasts: 604_800 },
   /** Two people sent the same file. */
   "same-clip": { severity: "medium", lasts: 604_800 },
+  /** One person sent a file again that stands in a report of theirs. */
+  "clip-again": { severity: "low", lasts: 604_800 },
   /** One person is paid more often than is likely. */
   "many-payouts": { severity: "high", lasts: 86_400 },
   /** A person came on a new device, and what they are paid goes elsewhere. */

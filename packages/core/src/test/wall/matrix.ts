@@ -26,8 +26,28 @@ interface Probe {
   readonly needs: ReadonlyArray<Verb>
 }
 
-const probesOf = (table: Table, column: string, tenant: string, other: string): ReadonlyArray<Probe> => {
+/** Columns whose value says which partition a row is for: without it PostgreSQL would refuse before it asks the wall. */
+const timesOf = async (client: pg.Client, name: string): Promise<ReadonlyArray<string>> =>
+  (
+    await rows<{ column: string }>(
+      client,
+      `with recursive parts as (
+         select $1::regclass::oid as id union all select inhrelid from pg_inherits join parts on inhparent = id)
+       select distinct attname as column from parts join pg_partitioned_table on partrelid = id
+       join pg_attribute on attrelid = id and attnum = any (partattrs) where atttypid = 'timestamptz'::regtype`,
+      [name]
+    )
+  ).map(({ column }) => column)
+
+const probesOf = (
+  table: Table,
+  column: string,
+  times: ReadonlyArray<string>,
+  tenant: string,
+  other: string
+): ReadonlyArray<Probe> => {
   const name = `mahalla.${table.name}`
+  const row = `(${["tenant_id", ...times].join()}) values (${[`'${tenant}'`, ...times.map(() => "now()")].join()})`
   return [
     { deed: "select", needs: ["select"], text: `select tenant_id from ${name} where tenant_id = '${tenant}'` },
     {
@@ -40,11 +60,11 @@ const probesOf = (table: Table, column: string, tenant: string, other: string): 
       needs: ["select", "update"],
       text: `select tenant_id from ${name} where tenant_id = '${tenant}' for update`
     },
-    { deed: "insert", needs: ["insert"], text: `insert into ${name} (tenant_id) values ('${tenant}')` },
+    { deed: "insert", needs: ["insert"], text: `insert into ${name} ${row}` },
     {
       deed: "upsert",
       needs: ["insert"],
-      text: `insert into ${name} (tenant_id) values ('${tenant}') on conflict do nothing`
+      text: `insert into ${name} ${row} on conflict do nothing`
     },
     {
       deed: "update",
@@ -123,7 +143,8 @@ export const surprises = async (
       )
     ).map(({ name }) => name)
     const column = updatable[0] ?? "tenant_id"
-    for (const probe of probesOf(table, column, ours, theirs)) {
+    const times = table.partition ? [] : await timesOf(client, name)
+    for (const probe of probesOf(table, column, times, ours, theirs)) {
       for (const setting of settings) {
         const set = { own: ours, other: theirs, none: null, empty: "" }[setting]
         const expected = table.partition ? "refused" : expectedOf(table, probe, setting, updatable)

@@ -70,6 +70,8 @@ describe("case 21", () => {
       if (answer.status < 400 || answer.status >= 500) unnamed.push(`${method} ${path}: ${answer.status}`)
       if (answer.body?.type !== "urn:mahalla:problem:invalid-input") continue
       const pointers = pointersOf(answer)
+      // Refused for its address or query: nobody has looked at the body.
+      if (pointers.length > 0 && pointers.every((pointer) => pointer.startsWith("#"))) continue
       // Some of these words are fields of some bodies; most are of none.
       const missed = Object.keys(extra).filter((name) => !pointers.includes(`/${name}`))
       if (missed.length > 3) unnamed.push(`${method} ${path}: ${missed.join()}`)

@@ -5,11 +5,12 @@ import * as Effect from "effect/Effect"
 import { expect } from "vitest"
 import { type CityKit, lightDetector, picture, report, type TenantKit } from "../cityKit.ts"
 import { type Answer, type Client, until, upload } from "../client.ts"
+import { furnishWater, phantomWater, waterBodies, waterIds, type WaterThings } from "./water.ts"
 
 /** In everything that the second city wrote. */
 export const mark = "QOVUN7"
 
-export interface Things {
+export interface Things extends WaterThings {
   /** In every text of theirs. */
   readonly mark: string
   readonly citizen: Client & { readonly id: string }
@@ -130,6 +131,7 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
   })
   await until("confirmed", async () => (await citizen.get("/v1/me")).body.verified !== null)
   return {
+    ...(await furnishWater(kit, tenant, text)),
     mark: text,
     citizen,
     report: made.id,
@@ -167,7 +169,7 @@ export const operations = async (kit: CityKit): Promise<ReadonlyArray<Operation>
   const listed = Object.entries(body.paths as Record<string, object>).flatMap(([path, item]) =>
     Object.keys(item).map((method) => ({ method: method.toUpperCase(), path }))
   )
-  return [...listed.filter(({ path }) => path !== "/v1/events"), ...unlisted]
+  return [...listed.filter(({ path }) => path !== "/v1/events" && path !== "/v1/readings/live"), ...unlisted]
 }
 
 /** What stands in the place of a parameter: each thing of a city that could be meant. */
@@ -181,6 +183,8 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
   if (path.startsWith("/v1/me/sessions")) return [things.session]
   if (path.includes("/apps/")) return [things.app]
+  const water = waterIds(path, things)
+  if (water !== undefined) return water
   return [things.report]
 }
 
@@ -203,6 +207,10 @@ export const addresses = (path: string, things: Things, tenant: TenantKit): Read
         .replace("{link}", things.invitation)
         .replace("{code}", things.mark.toLowerCase())
         .replace("{upload}", things.unattached)
+        .replace("{credential}", things.credential)
+        .replace("{command}", things.command)
+        .replace("{override}", things.override)
+        .replace("{z}/{x}/{y}", "14/11239/6291.mvt")
     )
   )
 }
@@ -230,7 +238,10 @@ export const bodyFor = (method: string, path: string, things: Things): unknown =
       place: { longitude: 1, latitude: 1 },
       attachments: [things.unattached]
     }
-  return {}
+  // The control room takes assets as they are named, for it need not know a network: what it repeats of them it was told by the asker.
+  const taken = /\/(maintenance-windows|work-orders|cases\/work-order)$/.test(path)
+  const named = taken ? { ...things, asset: randomUUID(), otherAsset: randomUUID() } : things
+  return waterBodies(named, things.citizen.id)[`${method} ${path}`] ?? {}
 }
 
 export const marked = (answer: Answer, things: Things, except: string): ReadonlyArray<string> => {
@@ -248,7 +259,8 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.app,
     things.session,
     things.identityCheck,
-    things.invitation
+    things.invitation,
+    ...Object.keys(phantomWater(things)).map((name) => things[name as keyof WaterThings])
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
 }
@@ -256,6 +268,7 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
 /** Things that nobody has, in the shape of those that somebody has. */
 export const phantom = (things: Things): Things => ({
   ...things,
+  ...phantomWater(things),
   mark: "ZARHAL9",
   citizen: { ...things.citizen, id: randomUUID() },
   report: randomUUID(),

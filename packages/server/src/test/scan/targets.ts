@@ -1,4 +1,5 @@
 /** The operations of the city's own API document as requests that are valid, each with the places in it that a scanner may fill. */
+import { waterBodies, waterIds } from "../isolation/water.ts"
 import type { Scene } from "./scene.ts"
 
 export interface Field {
@@ -49,6 +50,38 @@ const queryValues = (scene: Scene): Values => ({
   status: "pending"
 })
 
+const waterQuery = ({ things }: Scene): Readonly<Record<string, Values>> => {
+  const span = { from: soon(-24), to: soon(1) }
+  const datastream = Object.fromEntries(
+    ["anomalies", "chart", "intervals", "readings", "readings.csv", "readings.ndjson"].map((part) => [
+      `GET /v1/datastreams/{id}/${part}`,
+      { ...span, cursor: null, interval: 60, points: 100, method: "extremes" }
+    ])
+  )
+  return {
+    ...datastream,
+    "GET /v1/anomalies": { cursor: null, kind: "range", minScore: 0.1 },
+    "GET /v1/rules": { cursor: "a", enabled: "true" },
+    "GET /v1/devices": { cursor: "a", q: "olma", profile: things.profile, status: "active", territory: null },
+    "GET /v1/readings/dead-letters": { reason: "malformed", deviceId: things.device, open: "true" },
+    "GET /v1/alerts": {
+      ...{ state: "incident", severity: "major", active: "true", acknowledged: "true", rule: things.rule },
+      ...{ originator: things.device, territory: null, cursor: null }
+    },
+    "GET /v1/maintenance-windows": { active: "true", cursor: null },
+    "GET /v1/rotas/{id}/on-call": { at: soon(1) },
+    "GET /v1/networks/{id}/route": { from: things.asset, to: things.otherAsset },
+    "GET /v1/assets": { network: things.network, kind: "junction", q: "OLMA3", cursor: things.report },
+    "GET /v1/assets.geojson": { network: things.network, kind: "junction", q: "OLMA3" },
+    "GET /v1/assets/nearest": { kind: "junction", q: "OLMA3", longitude: 66.97, latitude: 39.65 },
+    "GET /v1/assets/{id}/isolation": { stuck: things.otherAsset },
+    "POST /v1/network-imports": {
+      ...{ network: "Scan", format: "geojson", dryRun: "true", longitude: 66.97, latitude: 39.65, x: 0, y: 0 },
+      ...{ metresPerUnit: 1, tolerance: 1 }
+    }
+  }
+}
+
 /** Where a name means something else. */
 const ownQuery = (scene: Scene): Readonly<Record<string, Values>> => ({
   "GET /v1/cases/{type}/{id}/timeline": { cursor: scene.event },
@@ -66,6 +99,7 @@ const ownQuery = (scene: Scene): Readonly<Record<string, Values>> => ({
     fresh: "true",
     language: "uz"
   },
+  ...waterQuery(scene),
   "GET /v1/planted/streets": { name: "Registon", column: "name" },
   "GET /v1/planted/greeting": { name: "Registon" },
   "GET /v1/planted/elsewhere": { to: "/docs" },
@@ -92,6 +126,8 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
   const { reports, things } = scene
   const id = (): string => {
     if (label.includes("security-alert")) return scene.alert
+    const water = waterIds(label.slice(label.indexOf(" ") + 1), things)
+    if (water !== undefined) return water[0]!
     if (label.includes("traffic-violation")) return reports[0]!.violation
     if (/\/(reopen|appeal)$/.test(label)) return scene.closed
     if (/\/close$/.test(label)) return scene.settled
@@ -125,6 +161,12 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     admin: scene.otherAdmin,
     provider: "country",
     link: things.invitation,
+    credential: things.credential,
+    command: things.command,
+    override: things.override,
+    z: "14",
+    x: "11239",
+    y: "6291.mvt",
     code: "olma3"
   }
 }
@@ -136,6 +178,7 @@ const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
   const days = [1, 2, 3, 4, 5]
   const ticket = { ticket: "A".repeat(43), codeVerifier: "A".repeat(43) }
   return {
+    ...waterBodies(things, scene.staff),
     "POST /v1/cases/{type}/{id}/comments": { text: "Seen", visibility: "public" },
     "POST /v1/cases/{type}/{id}/links": { kind: "caused-by", to: reports[1]!.id },
     "POST /v1/cases/{type}/{id}/merge": { into: reports[1]!.id },
@@ -271,7 +314,7 @@ interface Entry {
 const idempotencyKey: Field = { place: "header", name: "Idempotency-Key", value: "scan" }
 
 /** Those that no scanner can ask: a stream without an end. */
-const unasked: ReadonlySet<string> = new Set(["GET /v1/events"])
+const unasked: ReadonlySet<string> = new Set(["GET /v1/events", "GET /v1/readings/live"])
 
 /** Fails for an operation that takes a body when none is known for it. */
 export const operationsOf = async (scene: Scene): Promise<ReadonlyArray<Operation>> => {

@@ -1,21 +1,12 @@
 /** Shapes of the API that several groups share: plain JSON, camelCase, times as RFC 3339 text. */
 import * as Schema from "effect/Schema"
-import { Id } from "../../kernel/ids.ts"
+import { Id } from "../ids.ts"
+
+export { GivenMoment, isMoment } from "../../kernel/http/moments.ts"
 
 export const IdParam = Schema.Struct({ id: Id })
 
 export const Timestamp = Schema.String.annotate({ format: "date-time", description: "RFC 3339, UTC" })
-
-const rfc3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/
-
-/** A moment that the calendar and the database have: years 0001 to 9999. */
-export const isMoment = (text: string): boolean =>
-  rfc3339.test(text) && !text.startsWith("0000") && !Number.isNaN(Date.parse(text))
-
-/** A moment that a request gives. */
-export const GivenMoment = Schema.String.check(
-  Schema.makeFilter((text: string) => isMoment(text) || "Give an RFC 3339 time, as 2026-11-20T08:00:00Z.")
-).annotate({ format: "date-time", description: "RFC 3339" })
 
 export const Json = Schema.Record(Schema.String, Schema.Unknown)
 

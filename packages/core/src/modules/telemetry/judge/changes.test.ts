@@ -1,0 +1,144 @@
+/** Judging where devices and rules came and went meanwhile, and where there is much of them. */
+import { assert, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { inject } from "vitest"
+import { TenantTx } from "../../../kernel/db/Database.ts"
+import { controlRooms } from "../../../test/controlRooms.ts"
+import { highPressure, migrations, open } from "../../../test/judgingRoom.ts"
+import { createProfile } from "../profiles.ts"
+import type { Condition, Operand } from "../rules/definition.ts"
+import { defineRule } from "../rules/validate.ts"
+import { putRule, switchRule } from "../storedRules.ts"
+import { judge } from "./judge.ts"
+
+layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: true })(
+  "judging what has changed",
+  (it) => {
+    it.effect("tells_of_a_rule_that_says_more_than_an_alert_holds_and_goes_on_with_the_others", () =>
+      Effect.gen(function* () {
+        const { alerts, as, process } = yield* open
+        const { follow, send } = yield* process()
+        const { id: _id, levels: _levels, version: _version, ...body } = highPressure
+        const above = (than: Operand): Condition => ({ kind: "compare", datastream: "pressure", is: "above", than })
+        const conditions = Array.from({ length: 19 }, (_, row) => ({
+          kind: "any" as const,
+          conditions: Array.from({ length: 9 }, (_, place) =>
+            above({ kind: "attribute", attribute: `${"💧".repeat(40)}${9 * row + place}` })
+          )
+        }))
+        const long = [above({ kind: "constant", value: 6 }), ...conditions]
+        const levels = [{ severity: "minor", condition: { kind: "any", conditions: long } }] as const
+        yield* as(putRule("long", { ...body, title: { en: "💧".repeat(100) }, levels }, undefined))
+        yield* send("p1", [
+          [0, 5],
+          [1, 9]
+        ])
+        yield* follow.settle
+        assert.deepStrictEqual((yield* alerts).map(({ severity }) => severity).toSorted(), ["major", "minor"])
+      })
+    )
+
+    it.effect("clears_alerts_of_devices_that_went_while_nobody_judged", () =>
+      Effect.gen(function* () {
+        const { alerts, as, process } = yield* open
+        const first = yield* process()
+        yield* first.send("p1", [
+          [0, 5],
+          [1, 9]
+        ])
+        yield* first.follow.settle
+        yield* as(
+          Effect.flatMap(TenantTx, ({ sql }) => sql`update mahalla.device set status = 'retired' where name = 'p1'`)
+        )
+        const second = yield* process()
+        yield* second.send("p2", [[2, 5]])
+        yield* second.follow.settle
+        assert.deepStrictEqual(
+          (yield* alerts).map(({ status }) => status),
+          ["CLEARED_UNACK"]
+        )
+      })
+    )
+
+    it.effect("clears_alerts_of_rules_that_went_before_their_state_was_written", () =>
+      Effect.gen(function* () {
+        const { alerts, as, process } = yield* open
+        const { id, version: _version, ...body } = highPressure
+        yield* as(putRule(id, body, undefined))
+        const first = yield* process()
+        yield* first.send("p1", [[0, 5]])
+        yield* first.follow.settle
+        yield* first.send("p1", [[1, 9]])
+        yield* Effect.raceFirst(first.follow.run, Effect.sleep("2 seconds"))
+        assert.deepStrictEqual(
+          (yield* alerts).map(({ status }) => status),
+          ["ACTIVE_UNACK"]
+        )
+        yield* as(switchRule(id, false, undefined))
+        const second = yield* process()
+        yield* second.follow.settle
+        assert.deepStrictEqual(
+          (yield* alerts).map(({ status }) => status),
+          ["CLEARED_UNACK"]
+        )
+      })
+    )
+
+    it.effect("calls_nobody_silent_whom_a_rule_that_came_with_a_restart_has_not_waited_for", () =>
+      Effect.gen(function* () {
+        const { alerts, as, process } = yield* open
+        const first = yield* process(judge([]))
+        yield* as(
+          Effect.flatMap(
+            TenantTx,
+            ({ sql }) => sql`update mahalla.device set created_at = created_at - interval '1 day'`
+          )
+        )
+        yield* first.send("p1", [[119, 5]])
+        yield* first.send("p2", [[119, 5]])
+        yield* first.follow.settle
+        const silent = defineRule({
+          ...{
+            id: "silent",
+            version: 1,
+            title: { en: "Silent" },
+            scope: { kind: "each", profiles: ["pressure sensor"] }
+          },
+          levels: [{ severity: "minor", condition: { kind: "offline", intervals: 5 } }]
+        })
+        const second = yield* process(judge([silent]))
+        yield* second.follow.settle
+        assert.deepStrictEqual(yield* alerts, [])
+      })
+    )
+
+    it.effect("knows_more_devices_than_a_call_takes_arguments", () =>
+      Effect.gen(function* () {
+        const { alerts, as, process } = yield* open
+        const other = yield* as(
+          createProfile("unwatched", {
+            datastreams: [{ key: "pressure", title: "Pressure", unit: "bar" }],
+            format: "json",
+            retention: 90
+          })
+        )
+        yield* as(
+          Effect.flatMap(
+            TenantTx,
+            ({ sql }) => sql`
+            insert into mahalla.device (tenant_id, id, name, title, profile_id, gateway, status, groups, attributes, longitude, latitude, changed, created_at)
+            select tenant_id, gen_random_uuid(), 'many-' || number, '', ${other.id}, gateway, status, groups, attributes, longitude, latitude, changed, created_at
+            from mahalla.device, generate_series(1, 70000) number where name = 'p1'`
+          )
+        )
+        const { follow, send } = yield* process()
+        yield* send("p1", [[0, 9]])
+        yield* follow.settle
+        assert.deepStrictEqual(
+          (yield* alerts).map(({ name }) => name),
+          ["p1"]
+        )
+      })
+    )
+  }
+)
