@@ -3,7 +3,7 @@
 // the names of test files, which run alone then: `npm run soak -- --only tests kill.test.ts`.
 import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
-import { delimiter, join, resolve } from "node:path"
+import { delimiter, join, relative, resolve } from "node:path"
 import { parseArgs, stripVTControlCharacters } from "node:util"
 import { bin, filesIn, packageFolders, root } from "./workspace.mjs"
 
@@ -123,6 +123,21 @@ const testFiles = [...packageFolders, "scripts"].flatMap((folder) =>
     .map((file) => ({ project: folder.replace(/^packages\//, ""), file, path: join(root, folder, file) }))
 )
 
+/** A file's failed tests with the first lines of what they said: whoever sees only the end of the output sees what to look at. */
+const failuresOf = ({ name, message, assertionResults }) => {
+  const failed = assertionResults.filter(({ status }) => status === "failed")
+  const said = (text) =>
+    stripVTControlCharacters(text ?? "")
+      .split("\n")
+      .slice(0, 3)
+      .join("\n    ")
+      .slice(0, 500)
+  const file = relative(root, name)
+  return failed.length === 0 && message
+    ? [`${file}\n    ${said(message)}`]
+    : failed.map((test) => `${file} > ${test.fullName}\n    ${said(test.failureMessages[0])}`)
+}
+
 /** Vitest's counts, and whether every test file on disk was among them. */
 const readReport = (output) => {
   if (!existsSync(report)) {
@@ -132,11 +147,12 @@ const readReport = (output) => {
   }
   const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, "utf8"))
   const ran = new Set(testResults.map(({ name }) => resolve(name)))
-  if (names.length > 0) return { passed: numPassedTests, failed: numFailedTests, faults: [] }
+  const failures = testResults.flatMap(failuresOf)
+  if (names.length > 0) return { passed: numPassedTests, failed: numFailedTests, faults: [], failures }
   const faults = testFiles.filter(({ path }) => !ran.has(path)).map(({ path }) => `vitest did not run ${path}`)
   if (numPassedTests + numFailedTests < leastTests)
     faults.push(`only ${numPassedTests + numFailedTests} tests ran, at least ${leastTests} are there`)
-  return { passed: numPassedTests, failed: numFailedTests, faults }
+  return { passed: numPassedTests, failed: numFailedTests, faults, failures }
 }
 
 const started = Date.now()
@@ -170,6 +186,7 @@ if (broken.length > 0)
   console.log(`\nFailed: ${broken.map(({ name }) => name).join(", ")}. One alone: npm test -- --only ${broken[0].name}`)
 const end = /^.*Test Files {2}[^]*$/m.exec(stripVTControlCharacters(text))?.[0].trimEnd()
 if (end) console.log(`\n${end}`)
+for (const failure of counts?.failures ?? []) console.log(`\n× ${failure}`)
 
 // A step that failed without a failed test counts as one, so that "0 failed" always means that everything passed.
 const { passed = 0, failed = 0 } = counts ?? {}
