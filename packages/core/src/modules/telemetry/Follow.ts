@@ -229,10 +229,13 @@ const makeWay = Effect.fnUntraced(function* (follower: Follower, holder: string)
         yield* one.gathering.take(batch)
         one.reached = batch.number
         forget(tenantId, batch.number)
+        // Many that waited are no reason for requests to wait.
+        yield* Effect.yieldNow
       }
     const now = yield* elapsed
     // Of a device whose readings still wait here nothing is concluded from its silence.
     if (one.gathering.turn !== undefined && one.reached >= head) yield* one.gathering.turn
+    if (one.gathering.tell !== undefined) yield* one.gathering.tell
     // No more than a tenth of the time goes into writing.
     const due =
       all || now - one.writtenAt >= Math.max(follower.every, 9 * one.took) || one.gathering.waiting() >= follower.most

@@ -17,12 +17,16 @@ export interface Batch {
 
 /** What one kind of follower gathers for one tenant. */
 export interface Gathering {
-  /** May write at once what must not wait, as long as doing so twice does no harm. */
   readonly take: (batch: Batch) => Effect.Effect<void, SqlError, Database>
   /** Before the readings that were stored under this registry or an older one, and in this time: what has changed besides readings. */
   readonly know?: (registry: number, time: TenantTime) => Effect.Effect<void, SqlError, Database>
   /** Nothing that is stored now would count: the place goes on without reading it. Asked after `know`. */
   readonly idle?: () => boolean
+  /**
+   * After the batches of a turn and after `turn`: writes at once what must not wait for `write`; doing so twice does no harm. Together, for each
+   * transaction costs a few round trips, and batches come faster than those are made.
+   */
+  readonly tell?: Effect.Effect<void, SqlError, Database>
   /** At least every half second, once there is nothing more to take: what is due by the clock. */
   readonly turn?: Effect.Effect<void, SqlError, Database>
   /** Rows that wait to be written. */

@@ -1,9 +1,10 @@
 /** Everything a scan names in its requests, made in one of the city's tenants, and the people who send them. */
-import { issueLink, raiseAlert } from "@mahalla/core"
+import { applyAlertEffects, issueLink, raiseAlert } from "@mahalla/core"
 import type { CityKit } from "../cityKit.ts"
 import { report } from "../cityKit.ts"
 import { type Client, makeClient, until } from "../client.ts"
 import { furnish, type Things } from "../isolation/things.ts"
+import { shift } from "../isolation/water.ts"
 import { codeFor } from "../oauth/kit.ts"
 
 /** In the order in which they are asked: the first of the staff who may, and the citizen beside them. */
@@ -56,6 +57,12 @@ export interface Scene {
   /** A super-admin beside the one who asks. */
   readonly otherAdmin: string
   readonly connectedApp: string
+  /** In no incident. */
+  readonly looseAlert: string
+  /** Called by no ladder. */
+  readonly looseRota: string
+  /** No line ends there. */
+  readonly looseAsset: string
   /** Signed in a moment ago. */
   readonly tokenOf: (person: Person) => Promise<Client>
 }
@@ -98,6 +105,29 @@ const payoutsIn = async (kit: CityKit, citizen: Client, states: ReadonlyArray<st
     await kit.sql("update mahalla.payout set state = $2 where id = $1", [id, states[index]])
   await kit.sql("reset session_replication_role")
   return ids
+}
+
+/** What nothing else holds on to, so that it can be taken into an incident or away. */
+const looseThings = async (kit: CityKit, { device, network, rule }: Things) => {
+  const { "municipality-admin": admin } = kit.samarkand.staff
+  const engine = kit.city.as({ tenant: kit.samarkand.slug, principal: "system" })
+  const [alert] = await engine.run(
+    applyAlertEffects([
+      {
+        kind: "raise",
+        key: { rule, originator: `${device}.loose` },
+        episode: "loose",
+        severity: "minor",
+        summary: "In no incident",
+        details: {},
+        at: Date.now()
+      }
+    ])
+  )
+  const rota = await admin.post("/v1/rotas", { name: "Loose", shifts: [shift(admin.id)], rotations: [] })
+  const geometry = { type: "Point", coordinates: [66.99, 39.65] }
+  const asset = await admin.post("/v1/assets", { networkId: network, kind: "valve", externalId: "Loose", geometry })
+  return { looseAlert: alert!.caseId!, looseRota: String(rota.body.id), looseAsset: String(asset.body.id) }
 }
 
 export const openScene = async (kit: CityKit): Promise<Scene> => {
@@ -188,6 +218,8 @@ export const openScene = async (kit: CityKit): Promise<Scene> => {
   await revive()
   const deadLetterCursor = String((await admin.get("/v1/dead-letters?limit=1")).body.cursor)
 
+  const loose = await looseThings(kit, things)
+
   const tokenOf = async (person: Person): Promise<Client> => {
     if (person === "visitor") return tenant.visitor
     if (person === "platform") return platform()
@@ -223,6 +255,7 @@ export const openScene = async (kit: CityKit): Promise<Scene> => {
     access: String(access.body.principalId),
     otherAdmin: otherAdmin.id,
     connectedApp: things.app,
+    ...loose,
     tokenOf
   }
 }

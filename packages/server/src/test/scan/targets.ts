@@ -126,6 +126,8 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
   const { reports, things } = scene
   const id = (): string => {
     if (label.includes("security-alert")) return scene.alert
+    if (label === "DELETE /v1/rotas/{id}") return scene.looseRota
+    if (label === "DELETE /v1/assets/{id}") return scene.looseAsset
     const water = waterIds(label.slice(label.indexOf(" ") + 1), things)
     if (water !== undefined) return water[0]!
     if (label.includes("traffic-violation")) return reports[0]!.violation
@@ -178,7 +180,7 @@ const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
   const days = [1, 2, 3, 4, 5]
   const ticket = { ticket: "A".repeat(43), codeVerifier: "A".repeat(43) }
   return {
-    ...waterBodies(things, scene.staff),
+    ...waterBodies({ ...things, alert: scene.looseAlert }, scene.staff),
     "POST /v1/cases/{type}/{id}/comments": { text: "Seen", visibility: "public" },
     "POST /v1/cases/{type}/{id}/links": { kind: "caused-by", to: reports[1]!.id },
     "POST /v1/cases/{type}/{id}/merge": { into: reports[1]!.id },

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { canonical } from "../../../kernel/canonical.ts"
 import { type Database, withTenant } from "../../../kernel/db/Database.ts"
 import { tenantById } from "../../../kernel/tenancy/resolve.ts"
-import { applyAlertEffects } from "../../control-room/index.ts"
+import { type AlertEffect, applyAlertEffects } from "../../control-room/index.ts"
 import { quality } from "../check.ts"
 import { type DatastreamState, detect, type DetectSettings, freshState, utcOffsetIn } from "../detect/index.ts"
 import type { Follower, Gathering } from "../Follower.ts"
@@ -30,7 +30,7 @@ import { alertEffect, type FoundAnomaly, writeAnomalies, writeStates } from "./w
 const followerId = "judge"
 /** Milliseconds that readings usually need to arrive: so long after a time nothing is concluded from silence about it. */
 const lateness = 10_000
-/** Effects that the control room takes at once. */
+/** Effects that the control room takes at once, and anomalies of one statement. */
 const most = 1000
 /** Devices whose states are written by one statement. */
 const piece = 100
@@ -108,26 +108,31 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
     return made
   }
 
+  /** Found, and not yet told. */
+  let effects: Array<AlertEffect> = []
+  let anomalies: Array<FoundAnomaly> = []
+  const note = (effect: RuleEffect) => {
+    const { originator, rule } = effect
+    const device = devices.get(originator)
+    const member = state.originators.get(originator)?.members.get(originator)
+    const place = member === undefined ? device?.facts.place : placeOf(member)
+    effects.push(alertEffect(effect, titles.get(rule) ?? rule, device, place))
+  }
+
   /** Alerts first: an anomaly that nobody has been told of is looked up later, an alert is not. */
-  const tell = (effects: ReadonlyArray<RuleEffect>, anomalies: ReadonlyArray<FoundAnomaly>) =>
-    Effect.gen(function* () {
-      for (let from = 0; from < effects.length; from += most) {
-        const part = effects.slice(from, from + most).map((effect) => {
-          const { originator, rule } = effect
-          const device = devices.get(originator)
-          const member = state.originators.get(originator)?.members.get(originator)
-          const place = member === undefined ? device?.facts.place : placeOf(member)
-          return alertEffect(effect, titles.get(rule) ?? rule, device, place)
-        })
-        yield* withTenant(tenantId)(Effect.flatMap(propagated(part), applyAlertEffects))
-      }
-      if (anomalies.length > 0) yield* withTenant(tenantId)(writeAnomalies(anomalies))
-    })
+  const tell = Effect.gen(function* () {
+    const [alerts, found] = [effects, anomalies]
+    effects = []
+    anomalies = []
+    for (let from = 0; from < alerts.length; from += most)
+      yield* withTenant(tenantId)(Effect.flatMap(propagated(alerts.slice(from, from + most)), applyAlertEffects))
+    for (let from = 0; from < found.length; from += most)
+      yield* withTenant(tenantId)(writeAnomalies(found.slice(from, from + most)))
+  }) as Effect.Effect<void, never, Database>
 
   const take: Gathering["take"] = ({ readings, receivedAt }) =>
-    Effect.suspend(() => {
+    Effect.sync(() => {
       const facts: Array<Fact> = pending.splice(0)
-      const anomalies: Array<FoundAnomaly> = []
       for (const reading of readings) {
         if ((reading.quality & quality.historical) !== 0) continue
         const { at, sequence, stream, value } = reading
@@ -145,9 +150,8 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
         }
       }
       reach(receivedAt - lateness)
-      const effects = evaluate(rules, state, facts)
-      return effects.length + anomalies.length === 0 ? Effect.void : tell(effects, anomalies)
-    }) as ReturnType<Gathering["take"]>
+      for (const effect of evaluate(rules, state, facts)) note(effect)
+    })
 
   /** Rules, devices, time zone and holidays that have changed: for what is judged next. */
   const know = (current: number, present: TenantTime) =>
@@ -181,9 +185,9 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   /** What is due by the clock. */
   const turn = Effect.gen(function* () {
     const at = reach((yield* Clock.currentTimeMillis) - lateness)
-    const effects = evaluate(rules, state, [...pending.splice(0), { kind: "tick", at }])
-    if (effects.length > 0) yield* tell(effects, [])
+    for (const effect of evaluate(rules, state, [...pending.splice(0), { kind: "tick", at }])) note(effect)
     if (isReconciled) return
+    yield* tell
     // Once, when all that was stored before has been judged again.
     yield* reconcile(tenantId, state, coded)
     isReconciled = true
@@ -208,6 +212,7 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
     take,
     know,
     turn,
+    tell,
     waiting: () => dirty.size,
     prepare: Effect.void,
     freeze: write,
