@@ -3,7 +3,9 @@
  * UNNEST. Its MQTT node acknowledges what it receives, before anything is stored: what is gathered is lost when it ends. Tells its parent how
  * many it has committed.
  */
+import { writeFileSync } from "node:fs"
 import { createServer } from "node:http"
+import { join } from "node:path"
 import { ensurePeers, importPeer } from "../peers.mjs"
 import type { FloorOptions } from "./floor.ts"
 import pg from "pg"
@@ -13,7 +15,6 @@ ensurePeers("node-red")
 interface NodeRed {
   readonly init: (server: object, settings: object) => void
   readonly start: () => Promise<void>
-  readonly runtime: { readonly flows: { readonly setFlows: (options: object) => Promise<unknown> } }
 }
 const { default: RED } = (await importPeer("node-red", "node-red")) as { readonly default: NodeRed }
 
@@ -68,9 +69,12 @@ const flows = [
   { id: "gather", type: "function", z: "tab", func: gather, outputs: 0, timeout: 0, x: 300, y: 100, wires: [] }
 ]
 
+// Read when it starts: flows that are set then would be replaced by what it has read.
+writeFileSync(join(home, "flows.json"), JSON.stringify(flows))
 const server = createServer()
 RED.init(server, {
   userDir: home,
+  flowFile: "flows.json",
   httpAdminRoot: false,
   httpNodeRoot: false,
   functionGlobalContext: { store },
@@ -78,7 +82,6 @@ RED.init(server, {
   telemetry: { enabled: false }
 })
 await RED.start()
-await RED.runtime.flows.setFlows({ flows: { flows }, deploymentType: "full" })
 // Its session is there when the broker knows the subscription.
 await new Promise((later) => setTimeout(later, 2000))
 process.send?.({ committed })

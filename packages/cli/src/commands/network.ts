@@ -79,6 +79,12 @@ const imported = Command.make(
       const path = resolve(process.env["INIT_CWD"] ?? ".", file)
       if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
         throw new CommandError({ message: `There is no file ${path}.`, exitCode: 66 })
+      const metres = Option.getOrUndefined(tolerance)
+      if (metres !== undefined && !(metres >= 0.001 && metres <= 100))
+        throw new CommandError({
+          message: `--tolerance is ${metres}; it is metres, from 0.001 to 100.`,
+          exitCode: 64
+        })
       const format = /^\.(geo)?json$/i.test(extname(path)) ? ("geojson" as const) : ("epanet" as const)
       const [longitude, latitude] = pairOf("anchor", anchor) ?? []
       const [x, y] = pairOf("origin", origin) ?? []
@@ -100,7 +106,7 @@ const imported = Command.make(
         await city.start()
         const slug = await pickTenant(city, Option.getOrUndefined(tenant))
         const bytes = Stream.fromAsyncIterable(createReadStream(path), (error) => error)
-        const work = Effect.flatMap(readNetwork<unknown>(bytes, format, Option.getOrUndefined(tolerance)), (read) =>
+        const work = Effect.flatMap(readNetwork<unknown>(bytes, format, metres), (read) =>
           importNetwork({
             network,
             format,
