@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs"
 import { availableParallelism } from "node:os"
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 const folders = ["packages", "packages/plugins", "examples"].flatMap((parent) =>
@@ -17,6 +18,10 @@ const shared = new Set(["packages/core", "packages/server"])
 const elsewhere: Readonly<Record<string, Array<string>>> = { scripts: ["*.test.mjs"], bench: ["*/*.test.ts"] }
 const environment = { resolve: { conditions, externalConditions: ["@mahalla/source", "node"] } }
 
+// What was compiled once is not compiled again by each worker, nor by each program that a test starts; those would take the types out as well.
+process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("node_modules/.cache/node", import.meta.url))
+const stripped = `${process.env["NODE_OPTIONS"] ?? ""} --import=${new URL("scripts/stripped.mjs", import.meta.url).href}`
+
 export default defineConfig({
   resolve: { conditions },
   ssr: environment,
@@ -25,6 +30,7 @@ export default defineConfig({
   test: {
     // Once per run, whichever projects run.
     globalSetup: ["./scripts/vitest-postgres.ts"],
+    env: { NODE_OPTIONS: stripped.trim() },
     // Vitest leaves one core free, which on two is half of them; much of a test is waiting for another process, a third of the time with two workers.
     maxWorkers: Math.max(3, availableParallelism() - 1),
     projects: [...folders, ...Object.keys(elsewhere)].map((root) => ({

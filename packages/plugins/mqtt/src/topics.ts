@@ -36,6 +36,9 @@ const thingsBoard: Readonly<Record<string, Route>> = {
   "v1/gateway/disconnect": { kind: "nothing" }
 }
 
+/** An outside broker brings each of many messages by it: not taken apart by `split`. */
+const ownTopic = /^mahalla\/([^/]+)\/([^/]+)\/([^/]+)$/
+
 /** Networks of devices; each is known by the beginning of its topics. */
 const networks: ReadonlyArray<{ readonly begins: string; readonly format: PayloadFormat; readonly topic: RegExp }> = [
   { begins: "application/", format: "chirpstack", topic: /^application\/[^/]+\/device\/([^/]+)\/event\/[^/]+$/ },
@@ -151,11 +154,11 @@ export const routeOfBroker = (
 ): { readonly from: Sender; readonly format: PayloadFormat } | undefined => {
   if (topic.length > 1_024 || !topic.startsWith(prefix)) return undefined
   const rest = topic.slice(prefix.length)
-  if (kinds.includes("mahalla")) {
-    const [first, second, third, fourth, ...more] = rest.split("/")
-    const route = more.length === 0 && Object.hasOwn(own, fourth ?? "") ? own[fourth ?? ""] : undefined
-    if (first === "mahalla" && second && third && route?.kind === "message")
-      return { from: { tenant: second, device: third }, format: route.format }
+  const parts = kinds.includes("mahalla") ? ownTopic.exec(rest) : null
+  if (parts !== null) {
+    const [, ofTenant, device, word] = parts as unknown as readonly [string, string, string, string]
+    const route = Object.hasOwn(own, word) ? own[word] : undefined
+    if (route?.kind === "message") return { from: { tenant: ofTenant, device }, format: route.format }
   }
   const network = networks.find(({ begins }) => rest.startsWith(begins))
   const named = network?.topic.exec(rest)?.[1]

@@ -22,6 +22,9 @@ const mostRead = 50_000
 /** Batches that a tenant may take before another's turn. */
 const turnBatches = 50
 
+/** Milliseconds that a pause grows to, for a follower that has none of its own that is longer. */
+const longest = 300
+
 /** Milliseconds of a clock that nobody sets. */
 const elapsed = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
@@ -284,7 +287,7 @@ const makeWay = Effect.fnUntraced(function* (follower: Follower, holder: string)
     Effect.asVoid
   )
   const { id, pause } = follower
-  /** Until there is something new; turns with a pause take no more than a quarter of the time. */
+  /** Until there is something new; turns with a pause take no more than a quarter of the time, unless they are long: then nobody waits longer for them. */
   const paced = Effect.gen(function* () {
     const began = yield* elapsed
     if (yield* turn(false, apart)) return
@@ -292,7 +295,7 @@ const makeWay = Effect.fnUntraced(function* (follower: Follower, holder: string)
     yield* signal.wait("500 millis")
     if (pause === 0) return
     const waited = (yield* elapsed) - ended
-    yield* Effect.sleep(Math.max(0, Math.min(2000, Math.max(pause, 3 * (ended - began))) - waited))
+    yield* Effect.sleep(Math.max(0, Math.max(pause, Math.min(longest, 3 * (ended - began))) - waited))
   })
   const run = whileLeader(
     { name: `telemetry-${id}`, holder, seconds: 15 },

@@ -65,13 +65,16 @@ export const ensureDatastreams = Effect.fnUntraced(function* (
 ) {
   const { sql, tenantId } = yield* TenantTx
   const now = new Date(yield* Clock.currentTimeMillis)
+  // Joined, not asked for with `any`: a plan made while there were few devices would compare each of many with all of these.
+  const those = devices === null ? sql`` : sql`join unnest(${devices}::uuid[]) as given (id) on given.id = d.id`
   yield* sql`
     insert into mahalla.datastream as s (tenant_id, id, device_id, key, unit, retentions, created_at)
     select d.tenant_id, gen_random_uuid(), d.id, wanted.key, wanted.unit, array[p.retention], ${now}
     from mahalla.device_profile p
     join mahalla.device d on d.tenant_id = p.tenant_id and d.profile_id = p.id
+    ${those}
     cross join lateral jsonb_to_recordset(p.definition -> 'datastreams') as wanted (key text, unit text)
-    where p.tenant_id = ${tenantId} and p.id = ${profileId} and (${devices}::uuid[] is null or d.id = any (${devices}::uuid[]))
+    where p.tenant_id = ${tenantId} and p.id = ${profileId}
     order by d.id, wanted.key
     on conflict (tenant_id, device_id, key) do update set unit = excluded.unit,
       retentions = case when excluded.retentions[1] = any (s.retentions) then s.retentions else s.retentions || excluded.retentions end`

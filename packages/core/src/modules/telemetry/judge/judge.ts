@@ -52,17 +52,23 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   const frozen = makeFrozen()
   const titles = new Map<string, string>()
 
+  /** Of what the rules were compiled; another compilation of the same would have every device's rules wired anew. */
+  let source: string | undefined
   const compiled = (own: Effect.Success<typeof loadRules>) => {
-    const rules = rulesInForce(own, coded)
+    const known = canonical([own, time])
+    if (known === source) return rules
+    source = known
+    const inForce = rulesInForce(own, coded)
     titles.clear()
-    for (const { id, title } of rules) titles.set(id, title.en)
-    return compileRules(rules, time)
+    for (const { id, title } of inForce) titles.set(id, title.en)
+    return compileRules(inForce, time)
   }
 
   const stored = yield* loadStates
   for (const packed of stored.devices) for (const [number, state] of unpackStates(packed)) remembered.set(number, state)
   let { registry, sensitivity } = yield* loadHead
-  let rules = compiled(yield* loadRules)
+  let rules = compileRules([], time)
+  rules = compiled(yield* loadRules)
   const state = makeState(rules)
   decode(state, stored.originators)
 
