@@ -14,6 +14,8 @@ import type { Publisher } from "./test/telemetry/publisher.ts"
 import { readStored } from "./test/telemetry/stored.ts"
 
 const rounds = process.env["MAHALLA_SOAK"] === "1" ? 50 : 3
+/** Milliseconds between two readings: hundreds of thousands of them, and none is of the future. */
+const every = 1000
 const home = mkdtempSync(join(tmpdir(), "mahalla-loggers-"))
 const database = databaseOf(home)
 const [tcpPort, coapPort, port, mqttPort] = [
@@ -41,8 +43,8 @@ it(
     await city.start()
     const begin = Date.now() - 80 * 86_400_000
     const publishers = new Map<string, Publisher>([
-      ["logger", startTcpLogger(tcpPort, "logger", pressureFrom(begin))],
-      ["meter", startCoapSender(`coap://127.0.0.1:${coapPort}`, "meter", pressureFrom(begin))]
+      ["logger", startTcpLogger(tcpPort, "logger", pressureFrom(begin, every))],
+      ["meter", startCoapSender(`coap://127.0.0.1:${coapPort}`, "meter", pressureFrom(begin, every))]
     ])
     const counts = async () => [...publishers.values()].map(({ acknowledged }) => acknowledged.size)
     for (let round = 0; round < rounds; round++) {
@@ -53,7 +55,7 @@ it(
       await city.start()
     }
     await Promise.all([...publishers.values()].map(({ stop }) => stop()))
-    const { missing, stored, twice } = await readStored(database.query, publishers, (place) => timeOf(begin, place))
+    const { missing, stored, twice } = await readStored(database.query, publishers, (place) => timeOf(begin, place, every))
     expect(twice).toEqual([])
     expect(missing).toEqual([])
     process.stdout.write(`${rounds} kills; ${(await counts()).join(" and ")} acknowledged, ${stored} stored\n`)

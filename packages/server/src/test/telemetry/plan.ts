@@ -18,17 +18,17 @@ export const highPressure = defineRule({
   ]
 })
 
-/** Minutes between two readings, and of how many the pressure is too high once: seldom enough for no alert to flap. */
-const [every, low, high] = [60_000, 90, 10] as const
+/** Milliseconds between two readings, and of how many the pressure is too high once: seldom enough for no alert to flap. */
+const [minute, low, high] = [60_000, 90, 10] as const
 const period = low + high
 
 export const valueOf = (place: number): number => (place % period >= low ? 15 : 5)
-export const timeOf = (begin: number, place: number): number => begin + place * every
+export const timeOf = (begin: number, place: number, every: number = minute): number => begin + place * every
 
 /** A reading's message, by its place in the order. */
 export type MessageOf = (place: number) => string
 
 export const pressureFrom =
-  (begin: number): MessageOf =>
+  (begin: number, every: number = minute): MessageOf =>
   (place) =>
-    JSON.stringify({ ts: timeOf(begin, place), values: { pressure: valueOf(place) } })
+    JSON.stringify({ ts: timeOf(begin, place, every), values: { pressure: valueOf(place) } })
