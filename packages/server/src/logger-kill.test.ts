@@ -55,7 +55,9 @@ it(
       await city.start()
     }
     await Promise.all([...publishers.values()].map(({ stop }) => stop()))
-    const { missing, stored, twice } = await readStored(database.query, publishers, (place) => timeOf(begin, place, every))
+    const { missing, stored, twice } = await readStored(database.query, publishers, (place) =>
+      timeOf(begin, place, every)
+    )
     expect(twice).toEqual([])
     expect(missing).toEqual([])
     process.stdout.write(`${rounds} kills; ${(await counts()).join(" and ")} acknowledged, ${stored} stored\n`)
