@@ -7,22 +7,14 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
-import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { cpuOf, resident } from "./http/processes.ts"
+import { freePort } from "../scripts/services/port.ts"
 import { figure, median } from "./measure.ts"
 
 const root = join(import.meta.dirname, "..")
-
-const freePort = async () => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  return port
-}
 
 interface Start {
   /** Seconds from spawn to the first 200 of `/health/ready`. */

@@ -14,11 +14,11 @@ const hook = `export default ({ filter }, { services }) => {
  */
 import { spawn, spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
-import { createServer, type AddressInfo } from "node:net"
 import { once } from "node:events"
 import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { freePort } from "../../scripts/services/port.ts"
 import { ensurePeers, peerFolder } from "../peers.mjs"
 import type { Server } from "../http/processes.ts"
 
@@ -30,14 +30,6 @@ const findNode = (): string | undefined =>
     (path): path is string =>
       path !== undefined && existsSync(path) && spawnSync(path, ["-v"], { encoding: "utf8" }).stdout.startsWith("v20.")
   )
-
-const freePort = async () => {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  return port
-}
 
 export const startDirectus = async (databaseUrl: string, home: string, like = false): Promise<Server | undefined> => {
   const node = findNode()

@@ -1,22 +1,15 @@
 /** A Mosquitto of the test's own, with its clients. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import { ensureService } from "./debian.ts"
+import { freePort } from "./port.ts"
 
 export const { programs } = await ensureService("mosquitto")
-
-export const freePort = () =>
-  new Promise<number>((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { readonly port: number }
-      probe.close(() => resolve(port))
-    })
-  })
 
 export const answers = async (port: number) => {
   for (let tries = 0; tries < 400; tries++) {

@@ -1,22 +1,15 @@
 /** A PgBouncer in transaction mode before a test's database, for tests of what a pooler forbids. */
 import { spawn } from "node:child_process"
 import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { ensureProgram } from "./debian.ts"
+import { freePort } from "./port.ts"
 
 const program = await ensureProgram("pgbouncer")
-
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { readonly port: number }
-      probe.close(() => resolve(port))
-    })
-  })
 
 const answers = (port: number) =>
   new Promise<boolean>((resolve) => {

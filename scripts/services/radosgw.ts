@@ -7,11 +7,12 @@ import { randomBytes, randomUUID } from "node:crypto"
 import { once } from "node:events"
 import { closeSync, openSync } from "node:fs"
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
-import { connect, createServer, type AddressInfo } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { ensureService, type Service } from "./debian.ts"
+import { freePort } from "./port.ts"
 import { run } from "./run.ts"
 
 export interface RadosGateway {
@@ -27,15 +28,6 @@ export interface RadosGateway {
 }
 
 const folderPrefix = "mahalla-radosgw-"
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer().on("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 const answers = (port: number) =>
   new Promise<boolean>((resolve) => {

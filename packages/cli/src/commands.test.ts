@@ -1,5 +1,4 @@
 /** The commands as real processes. */
-import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -10,8 +9,8 @@ import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
+import { main, runCommand } from "./test/command.ts"
 
-const main = join(import.meta.dirname, "main.ts")
 const example = join(import.meta.dirname, "../../../examples/e-jarima")
 const scope = Scope.makeUnsafe()
 let home: string
@@ -31,17 +30,7 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true })
 })
 
-const mahalla = (...args: ReadonlyArray<string>) =>
-  new Promise<{ readonly code: number | null; readonly said: string }>((resolve) => {
-    const flags = ["--conditions=@mahalla/source", "--disable-warning=ExperimentalWarning"]
-    const child = spawn(process.execPath, [...flags, main, ...args, "--dir", example], {
-      env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"]
-    })
-    let said = ""
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()))
-    child.once("close", (code) => resolve({ code, said }))
-  })
+const mahalla = (...args: ReadonlyArray<string>) => runCommand([...args, "--dir", example], env)
 
 describe("mahalla", () => {
   it("only_looks_at_a_database_that_is_behind_and_says_what_to_do", async () => {

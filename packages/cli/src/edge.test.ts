@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, expect, test } from "vitest"
+import { flags, main } from "./test/command.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "mahalla-edge-command-"))
 let running: ChildProcess | undefined
@@ -14,16 +15,7 @@ afterAll(() => {
 })
 
 const start = (...args: ReadonlyArray<string>) => {
-  const flags = ["--conditions=@mahalla/source", "--disable-warning=ExperimentalWarning"]
-  const child = spawn(process.execPath, [
-    ...flags,
-    join(import.meta.dirname, "main.ts"),
-    "edge",
-    "--dir",
-    folder,
-    "--json",
-    ...args
-  ])
+  const child = spawn(process.execPath, [...flags, main, "edge", "--dir", folder, "--json", ...args])
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve))
   const lines = createInterface({ input: child.stdout })
   const first = new Promise<Record<string, never>>((resolve) =>

@@ -6,10 +6,11 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, it } from "vitest"
+import { freePort } from "../../../scripts/services/port.ts"
 import { databaseOf, pause } from "./test/kill/processes.ts"
 import { startCoapSender, startTcpLogger } from "./test/telemetry/loggers.ts"
 import { pressureFrom, timeOf } from "./test/telemetry/plan.ts"
-import { cityProcess, eventually, unusedPort } from "./test/telemetry/process.ts"
+import { cityProcess, eventually } from "./test/telemetry/process.ts"
 import type { Publisher } from "./test/telemetry/publisher.ts"
 import { readStored } from "./test/telemetry/stored.ts"
 
@@ -18,12 +19,7 @@ const rounds = process.env["MAHALLA_SOAK"] === "1" ? 50 : 3
 const every = 1000
 const home = mkdtempSync(join(tmpdir(), "mahalla-loggers-"))
 const database = databaseOf(home)
-const [tcpPort, coapPort, port, mqttPort] = [
-  await unusedPort(),
-  await unusedPort(),
-  await unusedPort(),
-  await unusedPort()
-]
+const [tcpPort, coapPort, port, mqttPort] = [await freePort(), await freePort(), await freePort(), await freePort()]
 const city = cityProcess({ home, devices: ["logger", "meter"], port, mqttPort, tcpPort, coapPort })
 
 afterAll(async () => {

@@ -14,10 +14,11 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { mosquitto } from "../../../scripts/services/mosquitto.ts"
+import { freePort } from "../../../scripts/services/port.ts"
 import { databaseAt, pause, type Asked } from "./test/kill/processes.ts"
 import { startCoapSender, startHttpSender, startTcpLogger } from "./test/telemetry/loggers.ts"
 import { slug } from "./test/telemetry/plan.ts"
-import { type CityProcess, cityProcess, eventually, unusedPort } from "./test/telemetry/process.ts"
+import { type CityProcess, cityProcess, eventually } from "./test/telemetry/process.ts"
 import { type Publisher, startPublisher } from "./test/telemetry/publisher.ts"
 import { readStored } from "./test/telemetry/stored.ts"
 
@@ -54,14 +55,14 @@ const postgresAt = (port: number) => {
     }
   }
 }
-const postgres = postgresAt(await unusedPort())
+const postgres = postgresAt(await freePort())
 
 beforeAll(async () => {
   broker = await Effect.runPromise(Scope.provide(mosquitto(["max_queued_messages 0"]), scope))
   const { admin, owner } = await postgres.start()
   database = databaseAt(Redacted.value(admin).replace("/postgres?", "/mahalla?"))
-  ports = { mqtt: await unusedPort(), tcp: await unusedPort(), coap: await unusedPort() }
-  const port = await unusedPort()
+  ports = { mqtt: await freePort(), tcp: await freePort(), coap: await freePort() }
+  const port = await freePort()
   url = `http://127.0.0.1:${port}`
   city = cityProcess({
     home,

@@ -6,17 +6,18 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, it } from "vitest"
+import { freePort } from "../../../scripts/services/port.ts"
 import { databaseOf, pause } from "./test/kill/processes.ts"
 import { devices, pressureFrom, timeOf, valueOf } from "./test/telemetry/plan.ts"
-import { cityProcess, eventually, unusedPort } from "./test/telemetry/process.ts"
+import { cityProcess, eventually } from "./test/telemetry/process.ts"
 import { type Publisher, startPublisher } from "./test/telemetry/publisher.ts"
 import { readStored } from "./test/telemetry/stored.ts"
 
 const rounds = process.env["MAHALLA_SOAK"] === "1" ? 50 : 4
 const home = mkdtempSync(join(tmpdir(), "mahalla-readings-"))
 const database = databaseOf(home)
-const mqttPort = await unusedPort()
-const city = cityProcess({ home, devices, mqttPort, port: await unusedPort() })
+const mqttPort = await freePort()
+const city = cityProcess({ home, devices, mqttPort, port: await freePort() })
 
 afterAll(async () => {
   await database.close()

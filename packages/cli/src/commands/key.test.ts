@@ -1,5 +1,4 @@
 /** The secret's way to paper and back, with the commands as real processes on a real database. */
-import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -12,8 +11,8 @@ import * as Scope from "effect/Scope"
 import pg from "pg"
 import { afterAll, beforeAll, expect, inject, it } from "vitest"
 import { recoveryText } from "../recovery.ts"
+import { runCommand } from "../test/command.ts"
 
-const main = join(import.meta.dirname, "../main.ts")
 const example = join(import.meta.dirname, "../../../../examples/e-jarima")
 const scope = Scope.makeUnsafe()
 let home: string
@@ -31,17 +30,7 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true })
 })
 
-const mahalla = (...args: ReadonlyArray<string>) =>
-  new Promise<{ readonly code: number | null; readonly said: string }>((resolve) => {
-    const flags = ["--conditions=@mahalla/source", "--disable-warning=ExperimentalWarning"]
-    const child = spawn(process.execPath, [...flags, main, ...args, "--dir", example], {
-      env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"]
-    })
-    let said = ""
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()))
-    child.once("close", (code) => resolve({ code, said }))
-  })
+const mahalla = (...args: ReadonlyArray<string>) => runCommand([...args, "--dir", example], env)
 
 const sql = async (text: string) => {
   const client = new pg.Client({ connectionString: admin })

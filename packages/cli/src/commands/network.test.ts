@@ -1,5 +1,4 @@
 /** `mahalla network import` as a real process. */
-import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -11,8 +10,8 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import pg from "pg"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
+import { runCommand } from "../test/command.ts"
 
-const main = join(import.meta.dirname, "../main.ts")
 const city = join(import.meta.dirname, "../test/water")
 const town = join(import.meta.dirname, "../../../../examples/water-watch/network.inp")
 const scope = Scope.makeUnsafe()
@@ -20,17 +19,7 @@ let home: string
 let env: Readonly<Record<string, string>>
 let client: pg.Client
 
-const mahalla = (...args: ReadonlyArray<string>) =>
-  new Promise<{ readonly code: number | null; readonly said: string }>((resolve) => {
-    const flags = ["--conditions=@mahalla/source", "--disable-warning=ExperimentalWarning"]
-    const child = spawn(process.execPath, [...flags, main, ...args, "--dir", city], {
-      env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"]
-    })
-    let said = ""
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()))
-    child.once("close", (code) => resolve({ code, said }))
-  })
+const mahalla = (...args: ReadonlyArray<string>) => runCommand([...args, "--dir", city], env)
 
 beforeAll(async () => {
   const { admin, owner } = await Effect.runPromise(Scope.provide(freshDatabase(inject("postgresUrl")), scope))
@@ -85,6 +74,7 @@ describe("mahalla network import", { timeout: 180_000 }, () => {
     expect(said).toContain("EPANET has no unit of flow CUPS.")
     for (const [args, exit] of [
       [["--anchor", "here"], 64],
+      [["--tolerance", "0"], 64],
       [["--projection", "EPSG:1"], 65]
     ] as const)
       expect((await mahalla("network", "import", town, ...args)).code).toBe(exit)

@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import { assert, describe, it } from "@effect/vitest"
 import { connect, connectAsync } from "mqtt"
-import { answers, end, freePort, mosquitto } from "../../../../scripts/services/mosquitto.ts"
+import { answers, end, mosquitto } from "../../../../scripts/services/mosquitto.ts"
+import { freePort } from "../../../../scripts/services/port.ts"
 
 const rounds = process.env["MAHALLA_SOAK"] === "1" ? 50 : 3
 const script = fileURLToPath(new URL("./test/ingestProcess.ts", import.meta.url))

@@ -8,9 +8,10 @@ import { get } from "sparkplug-payload"
 import type { UMetric } from "sparkplug-payload/lib/sparkplugbpayload.js"
 import { afterAll, beforeAll, expect, inject, test } from "vitest"
 import { mosquitto } from "../../../../scripts/services/mosquitto.ts"
+import { freePort } from "../../../../scripts/services/port.ts"
 import { type CityKit, openCityKit } from "./cityKit.ts"
 import type { Client } from "./client.ts"
-import { eventually, unusedPort } from "./telemetry/process.ts"
+import { eventually } from "./telemetry/process.ts"
 
 const scope = Scope.makeUnsafe()
 const clients: Array<MqttClient> = []
@@ -20,7 +21,7 @@ let own: string
 let outside: string
 
 beforeAll(async () => {
-  const port = await unusedPort()
+  const port = await freePort()
   own = `mqtt://127.0.0.1:${port}`
   outside = (await Effect.runPromise(Scope.provide(mosquitto(), scope))).url
   const kinds = ["chirpstack", "things-stack", "sparkplug"] as const

@@ -6,13 +6,13 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { unusedPort } from "./edge/processes.ts"
+import { freePort } from "../../../../scripts/services/port.ts"
 
 const messages = process.env["MAHALLA_SOAK"] === "1" ? 1_000_000 : 150_000
 
 test(`${messages}_messages_wait_on_disk_and_reach_the_city_in_order`, async () => {
   const folder = mkdtempSync(join(tmpdir(), "mahalla-edge-day-"))
-  const port = await unusedPort()
+  const port = await freePort()
   const task = JSON.stringify({ folder, messages, to: `http://127.0.0.1:${port}` })
   const child = fork(join(import.meta.dirname, "edge/day.ts"), [task], {
     execArgv: ["--conditions=@mahalla/source", "--disable-warning=ExperimentalWarning"],

@@ -9,7 +9,8 @@ import { setTimeout as pause } from "node:timers/promises"
 import { connect } from "mqtt"
 import { afterAll, beforeAll, expect, inject, test } from "vitest"
 import { edgeStatus } from "../edge/index.ts"
-import { type Killable, startProcess, unusedPort } from "./edge/processes.ts"
+import { freePort } from "../../../../scripts/services/port.ts"
+import { type Killable, startProcess } from "./edge/processes.ts"
 import { openStage, type Stage } from "./edge/stage.ts"
 
 const rounds = process.env["MAHALLA_SOAK"] === "1" ? 60 : 4
@@ -48,7 +49,7 @@ beforeAll(async () => {
     join(folder, "devices.json"),
     JSON.stringify(Object.fromEntries(names.map((name) => [name, tokenOf(name)])))
   )
-  port = await unusedPort()
+  port = await freePort()
   await Promise.all([startCity(), startEdge()])
 })
 afterAll(async () => {

@@ -1,27 +1,17 @@
 /** The way of a reading: from a device's message by MQTT or HTTP to what an operator's screen asks for. Driven from outside, with the npm package `mqtt`. */
 import { randomBytes } from "node:crypto"
-import { once } from "node:events"
-import { type AddressInfo, createServer } from "node:net"
 import { mqtt } from "@mahalla/mqtt"
 import { connectAsync, type MqttClient } from "mqtt"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
+import { freePort } from "../../../../scripts/services/port.ts"
 import { type CityKit, openCityKit } from "./cityKit.ts"
 import { expectProblem } from "./problem.ts"
 
 let kit: CityKit
 let broker: string
 
-const unusedPort = async () => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}
-
 beforeAll(async () => {
-  const port = await unusedPort()
+  const port = await freePort()
   broker = `mqtt://127.0.0.1:${port}`
   kit = await openCityKit({
     postgresUrl: inject("postgresUrl"),

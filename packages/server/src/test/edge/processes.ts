@@ -1,18 +1,8 @@
 /** Starts and kills what `run.ts` can be. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { type AddressInfo, createServer } from "node:net"
 import { join } from "node:path"
 import type { CityTask, EdgeTask } from "./city.ts"
-
-export const unusedPort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}
 
 export interface Killable {
   readonly child: ChildProcess

@@ -12,7 +12,7 @@ import pg from "pg"
 import { serve } from "../../serve.ts"
 import { makeClient } from "../client.ts"
 import { cityConfig, type CityTask } from "./city.ts"
-import { unusedPort } from "./processes.ts"
+import { freePort } from "../../../../../scripts/services/port.ts"
 
 export const slug = "samarkand"
 
@@ -37,7 +37,7 @@ export const openStage = async (postgresUrl: string, devices: ReadonlyArray<stri
   const scope = Scope.makeUnsafe()
   const { admin, owner } = await Effect.runPromise(Scope.provide(freshDatabase(postgresUrl), scope))
   const folder = mkdtempSync(join(tmpdir(), "mahalla-edge-"))
-  const task = { databaseUrl: Redacted.value(owner), home: join(folder, "city"), port: await unusedPort() }
+  const task = { databaseUrl: Redacted.value(owner), home: join(folder, "city"), port: await freePort() }
   const city = createCity(cityConfig(task))
   await city.start()
   await city.admin.tenants.create({

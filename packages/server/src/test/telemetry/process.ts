@@ -1,8 +1,6 @@
 /** The process that `city.ts` is: started, killed, looked at from outside. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
 import { createWriteStream, readFileSync } from "node:fs"
-import { type AddressInfo, createServer } from "node:net"
 import { join } from "node:path"
 import { ended, pause } from "../kill/processes.ts"
 
@@ -18,15 +16,6 @@ export interface CityTask {
   readonly broker?: string
   readonly tcpPort?: number
   readonly coapPort?: number
-}
-
-export const unusedPort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
 }
 
 export const eventually = async <A>(ask: () => Promise<A>, good: (answer: A) => boolean): Promise<A> => {
