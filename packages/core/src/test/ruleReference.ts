@@ -257,6 +257,13 @@ export const reference = (
       if (last === undefined || at < last.at) continue
       if (!conditions.some((leaf) => leaf.kind === "anomaly" && leaf.datastream === one.key)) continue
     }
+    // Before its first reading nothing was decided but silence and hours: one that is older begins anew, unless somebody was told of these.
+    const isFirst = one.kind === "reading" && !history.some(({ kind }) => kind === "reading")
+    if (isFirst && told.length === 0 && at < clock()) {
+      memo = new Map()
+      moments.length = 0
+      fact(at, 0)
+    }
     pass(at - 1000)
     const before = clock()
     history.push({ ...one, clock: before })
