@@ -98,19 +98,23 @@ const choose = async (gate: Gate, rewind: Rewind, scene: Scene, operation: Opera
   show()
   const { body, status: first } = await gate.ask()
   const seen = await rewind.changed()
+  // But for the sessions that the tokens name.
+  const isFree = (name: string) => !/^(session|refresh_token)$/.test(name)
   changed = seen.changed
+  // A row that came may stand where one that went must be again.
+  added = seen.added.filter((name) => changed.includes(name) && isFree(name))
   dirty = true
   let again = (await gate.ask()).status
   if (again !== first) {
-    // Rows that came are in the way of the second time: all of them go, but for the sessions that the tokens name.
-    added = (await rewind.changed()).added.filter((name) => !/^(session|refresh_token)$/.test(name))
-    changed = seen.changed
+    // Rows that came are in the way of the second time: all of them go.
+    added = (await rewind.changed()).added.filter(isFree)
     dirty = true
     again = (await gate.ask()).status
   }
   const clean = async () => {
     const now = await rewind.changed()
-    await rewind.restore(now.changed, [])
+    // What was in the way once would be in the way of other operations too.
+    await rewind.restore(now.changed, added)
   }
   return { show, status: first, again, clean, text: body.toString("utf8").slice(0, 300) }
 }
