@@ -51,6 +51,29 @@ const start = Effect.gen(function* () {
 })
 
 layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a ladder", (it) => {
+  it.effect("waits_while_an_alert_that_comes_and_goes_is_quiet", () =>
+    onFriday(
+      Effect.gen(function* () {
+        const { inside, pass, steps } = yield* start
+        const begin = (episode: number) =>
+          inside(raiseAlert({ ...lowPressure, episode: String(episode), at: friday + episode * 60_000 }))
+        const end = (episode: number) =>
+          inside(clearAlert({ key: lowPressure.key, episode: String(episode), at: friday + episode * 60_000 + 30_000 }))
+        for (const episode of [1, 2, 3, 4]) yield* Effect.andThen(begin(episode), end(episode))
+        const id = (yield* begin(5)).caseId!
+        assert.strictEqual((yield* end(5)).outcome, "held")
+        yield* pass(12)
+        assert.deepStrictEqual(yield* steps(id), [[1, 1]])
+        yield* begin(12)
+        yield* pass(1)
+        assert.deepStrictEqual(yield* steps(id), [
+          [1, 1],
+          [1, 2]
+        ])
+      })
+    )
+  )
+
   it.effect("calls_step_after_step_and_begins_again", () =>
     onFriday(
       Effect.gen(function* () {

@@ -144,15 +144,28 @@ export const climbOn = Effect.fn("control-room.climbOn")(function* (
   if (climbing.length > 0) yield* climbFrom(ladder, climbing, first, began, announced)
 })
 
-/** What is due of one alert. The case is locked: an acknowledgement at the same moment comes before or after. */
+/** Minutes after which a step is looked at again that was due while the alert was quiet. */
+const quietFor = 1
+
+/**
+ * What is due of one alert. The case is locked: an acknowledgement at the same moment comes before or after. One that comes and goes and is not
+ * there just now calls nobody until it comes again, or is cleared.
+ */
 const climb = Effect.fn("control-room.climb")(function* (caseId: string) {
   const { sql, tenantId } = yield* TenantTx
   const alert = yield* loadCase(caseId, { lock: true })
-  const [row] = yield* sql<Omit<Ladder, "steps"> & Rung & { readonly beganAt: Date }>`
-    select l.id, l.name, l.repeat_every as "repeatEvery", l.repeat_times as "repeatTimes", a.round, a.step, a.began_at as "beganAt"
+  const [row] = yield* sql<Omit<Ladder, "steps"> & Rung & { readonly beganAt: Date; readonly isQuiet: boolean }>`
+    select l.id, l.name, l.repeat_every as "repeatEvery", l.repeat_times as "repeatTimes", a.round, a.step, a.began_at as "beganAt",
+      held.calm_at is not null as "isQuiet"
     from mahalla.alert_ladder a join mahalla.ladder l on l.tenant_id = a.tenant_id and l.id = a.ladder_id
+    join mahalla.alert held on held.tenant_id = a.tenant_id and held.case_id = a.case_id
     where a.tenant_id = ${tenantId} and a.case_id = ${caseId}`
   if (row === undefined) return
+  if (row.isQuiet) {
+    const again = new Date((yield* Clock.currentTimeMillis) + quietFor * 60_000)
+    return yield* sql`
+      update mahalla.alert_ladder set due_at = ${again} where tenant_id = ${tenantId} and case_id = ${caseId}`
+  }
   const ladder = { ...row, steps: yield* stepsOf(row.id) }
   yield* climbFrom(ladder, [alert], row, row.beganAt.getTime(), false)
 })
