@@ -59,10 +59,8 @@ export interface Scene {
   readonly connectedApp: string
   /** In no incident. */
   readonly looseAlert: string
-  /** Called by no ladder. */
-  readonly looseRota: string
-  /** No line ends there. */
-  readonly looseAsset: string
+  /** Operations that not every thing of their kind can take, with one that can. */
+  readonly ready: Readonly<Record<string, string>>
   /** Signed in a moment ago. */
   readonly tokenOf: (person: Person) => Promise<Client>
 }
@@ -107,27 +105,55 @@ const payoutsIn = async (kit: CityKit, citizen: Client, states: ReadonlyArray<st
   return ids
 }
 
-/** What nothing else holds on to, so that it can be taken into an incident or away. */
-const looseThings = async (kit: CityKit, { device, network, rule }: Things) => {
+/** Things of devices and the control room that are as some operations want them: in no incident, held by nothing, resolved, under way. */
+const readyThings = async (kit: CityKit, { asset, device, network, rule }: Things) => {
   const { "municipality-admin": admin } = kit.samarkand.staff
   const engine = kit.city.as({ tenant: kit.samarkand.slug, principal: "system" })
-  const [alert] = await engine.run(
-    applyAlertEffects([
-      {
-        kind: "raise",
-        key: { rule, originator: `${device}.loose` },
-        episode: "loose",
-        severity: "minor",
-        summary: "In no incident",
-        details: {},
+  const made = async (path: string, body: object) => {
+    const { body: answer, status, text } = await admin.post(path, body)
+    if (status !== 201) throw new Error(`${path}: ${status} ${text}`)
+    return String(answer.id)
+  }
+  const step = async (type: string, id: string, transition: string, input: object = {}) => {
+    const { status, text } = await admin.post(`/v1/cases/${type}/${id}/transitions/${transition}`, input)
+    if (status !== 200) throw new Error(`${transition}: ${status} ${text}`)
+    return id
+  }
+  const keyOf = (name: string) => ({ rule, originator: `${device}.${name}` })
+  const [loose, over] = await engine.run(
+    applyAlertEffects(
+      ["loose", "over"].map((name) => ({
+        ...{ kind: "raise", key: keyOf(name), episode: name, severity: "minor", summary: name, details: {} },
         at: Date.now()
-      }
-    ])
+      }))
+    )
   )
-  const rota = await admin.post("/v1/rotas", { name: "Loose", shifts: [shift(admin.id)], rotations: [] })
+  await engine.run(applyAlertEffects([{ kind: "clear", key: keyOf("over"), episode: "over", at: Date.now() }]))
+  const looseAlert = loose!.caseId!
+  const resolvedAlert = await step("alert", over!.caseId!, "resolve")
+  const incident = await made("/v1/cases/incident", { data: { title: "Over", severity: "minor" }, attachments: [] })
+  await step("incident", incident, "resolve", { outcome: "Mended" })
+  const order = () => made("/v1/work-orders", { data: { title: "Ready", kind: "repair", assetId: asset } })
+  const dispatched = await step("work-order", await order(), "dispatch", { crew: "North" })
+  const started = await step("work-order", await order(), "dispatch", { crew: "North" })
+  await step("work-order", started, "start")
+  const rota = await made("/v1/rotas", { name: "Loose", shifts: [shift(admin.id)], rotations: [] })
   const geometry = { type: "Point", coordinates: [66.99, 39.65] }
-  const asset = await admin.post("/v1/assets", { networkId: network, kind: "valve", externalId: "Loose", geometry })
-  return { looseAlert: alert!.caseId!, looseRota: String(rota.body.id), looseAsset: String(asset.body.id) }
+  const valve = await made("/v1/assets", { networkId: network, kind: "valve", externalId: "Loose", geometry })
+  const transition = (type: string, id: string, ...names: ReadonlyArray<string>) =>
+    names.map((name) => [`POST /v1/cases/${type}/{id}/transitions/${name}`, id] as const)
+  return {
+    looseAlert,
+    ready: Object.fromEntries([
+      ...transition("alert", looseAlert, "acknowledge", "clear", "investigate", "link"),
+      ...transition("alert", resolvedAlert, "close", "reopen"),
+      ...transition("incident", incident, "close", "reopen"),
+      ...transition("work-order", dispatched, "start"),
+      ...transition("work-order", started, "finish"),
+      ["DELETE /v1/rotas/{id}", rota],
+      ["DELETE /v1/assets/{id}", valve]
+    ])
+  }
 }
 
 export const openScene = async (kit: CityKit): Promise<Scene> => {
@@ -218,7 +244,7 @@ export const openScene = async (kit: CityKit): Promise<Scene> => {
   await revive()
   const deadLetterCursor = String((await admin.get("/v1/dead-letters?limit=1")).body.cursor)
 
-  const loose = await looseThings(kit, things)
+  const loose = await readyThings(kit, things)
 
   const tokenOf = async (person: Person): Promise<Client> => {
     if (person === "visitor") return tenant.visitor

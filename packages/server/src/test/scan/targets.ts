@@ -126,8 +126,8 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
   const { reports, things } = scene
   const id = (): string => {
     if (label.includes("security-alert")) return scene.alert
-    if (label === "DELETE /v1/rotas/{id}") return scene.looseRota
-    if (label === "DELETE /v1/assets/{id}") return scene.looseAsset
+    const ready = scene.ready[label]
+    if (ready !== undefined) return ready
     const water = waterIds(label.slice(label.indexOf(" ") + 1), things)
     if (water !== undefined) return water[0]!
     if (label.includes("traffic-violation")) return reports[0]!.violation
