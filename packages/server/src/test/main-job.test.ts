@@ -1,24 +1,15 @@
-/**
- * The main job over HTTP with everything real: a photograph and a film are sent, encoded, read, decided, paid and told. The payment rail loses every
- * answer after it has paid.
- */
+/** The main job over HTTP with everything real: a photograph and a film are sent, encoded, read, decided, paid and told. */
 import { createHash } from "node:crypto"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { ffmpeg } from "@mahalla/ffmpeg"
-import { plates } from "@mahalla/plates"
-import { sandboxPayments } from "@mahalla/sandbox-payments"
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { makePlateClip } from "../../../../scripts/make-plate-clip.ts"
 import { type Client, follow, newKey, type SeenEvent, until, upload } from "./client.ts"
-import { type CityKit, openCityKit, report, reportBody } from "./cityKit.ts"
+import { type CityKit, report, reportBody } from "./cityKit.ts"
+import { inState, openMainJob, photographs, stateOf, violationAt, violationsOf } from "./mainJob.ts"
 import { expectProblem } from "./problem.ts"
-
-const photographs = fileURLToPath(new URL("../../../../../shared/data/plates-eu", import.meta.url))
-if (!existsSync(photographs)) throw new Error(`The photographs of cars are missing: ${photographs}`)
 
 let kit: CityKit
 let folder: string
@@ -28,12 +19,7 @@ let feed: Awaited<ReturnType<typeof follow>>
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mahalla-main-job-"))
-  kit = await openCityKit({
-    postgresUrl: inject("postgresUrl"),
-    encoder: ffmpeg({}),
-    detector: plates({ countries: ["EU"] }),
-    payments: sandboxPayments({ faults: { "lost-after": 1 }, timeout: 1_000 })
-  })
+  kit = await openMainJob()
   citizen = await kit.samarkand.citizen(phone)
   feed = await follow(citizen, "0")
 })
@@ -43,11 +29,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-const stateOf = async (client: Client, path: string) => (await client.get(path)).body.state as string
-const inState = (client: Client, path: string, state: string, seconds = 120) =>
-  until(`${path} is ${state}`, async () => (await stateOf(client, path)) === state, seconds)
-const violationsOf = async (id: string): Promise<ReadonlyArray<Record<string, never>>> =>
-  (await kit.samarkand.staff.inspector.get(`/v1/cases?type=traffic-violation&parent=${id}`)).body.items
 /** The processes below this one that write a copy of a film. */
 const encoders = () =>
   readdirSync("/proc")
@@ -66,7 +47,6 @@ const read = (pid: number, file: string) => {
     return ""
   }
 }
-const violationAt = (violation: { id: string }) => `/v1/cases/traffic-violation/${violation.id}`
 
 describe("a photograph", () => {
   let path: string
@@ -107,7 +87,7 @@ describe("a photograph", () => {
     const { inspector } = kit.samarkand.staff
     const { body } = await inspector.get(`/v1/reports/${id}/findings`)
     expect(body.items[0]).toMatchObject({ kind: "plate", text: "WSQ3021", certain: true, attachmentId: original })
-    const violations = await violationsOf(id)
+    const violations = await violationsOf(kit, id)
     expect(violations.map((violation) => [violation["state"], violation["data"]!["plate"]])).toEqual([
       ["proposed", "WSQ3021"]
     ])
@@ -126,7 +106,7 @@ describe("a photograph", () => {
   test("is_decided_by_one_inspector_at_a_time_on_what_they_saw", async () => {
     const { dispatcher, inspector } = kit.samarkand.staff
     const colleague = await kit.samarkand.staffMember(["inspector"])
-    const [violation] = await violationsOf(id)
+    const [violation] = await violationsOf(kit, id)
     const at = violationAt(violation as never)
     const claims = await Promise.all([inspector, colleague, inspector].map((one) => one.post(`${at}/claim`, {})))
     // Whoever comes first holds it, and may say so again.
@@ -158,7 +138,7 @@ describe("a photograph", () => {
   })
 
   test("is_rewarded_once_though_the_answer_of_the_rail_was_lost", async () => {
-    const [violation] = await violationsOf(id)
+    const [violation] = await violationsOf(kit, id)
     const at = violationAt(violation as never)
     const paid = await until("paid", async () => {
       const { body } = await citizen.get("/v1/payouts")
@@ -245,7 +225,7 @@ describe("a film", () => {
     const files = (await inspector.get(`${path}/attachments`)).body.items as ReadonlyArray<Record<string, string>>
     const kinds = new Set(files.map((file) => file["kind"]))
     expect([...kinds].toSorted((a, b) => (a! < b! ? -1 : 1))).toEqual(["frame", "poster", "standard", "video"])
-    const violations = await violationsOf(made.body.id)
+    const violations = await violationsOf(kit, made.body.id)
     const found = violations.map((violation) => String(violation["data"]!["plate"]))
     expect(found.length).toBeGreaterThan(0)
     // Never a guess: every plate that was proposed is one that was filmed.
@@ -285,136 +265,6 @@ describe("a film", () => {
     },
     200_000
   )
-})
-
-describe("what else can happen to a report", () => {
-  const decideAll = async (id: string, transition: string, input: object) => {
-    for (const violation of await violationsOf(id)) {
-      const at = violationAt(violation as never)
-      const answer = await kit.samarkand.staff.inspector.post(`${at}/transitions/${transition}`, input)
-      expect([transition, answer.status]).toEqual([transition, 200])
-    }
-  }
-  const plateOf = { plate: "01A777AA" }
-  /** These pictures are none to ffmpeg: the report goes to the inspectors with a word about it. */
-  const reviewed = async (client: Client) => {
-    const { id } = await report(client)
-    const path = `/v1/cases/traffic-report/${id}`
-    await inState(kit.samarkand.staff.inspector, path, "in-review")
-    return { id, path }
-  }
-
-  test("media_that_cannot_be_read_go_to_the_inspector_with_a_word_about_it", async () => {
-    const { path } = await reviewed(citizen)
-    expect((await kit.samarkand.staff.inspector.get(path)).body.data.mediaProblem).toMatch(/^photo\.jpg: /)
-  })
-
-  test("rejected_appealed_and_decided_the_other_way", async () => {
-    const { id, path } = await reviewed(citizen)
-    await decideAll(id, "reject", { reason: "The light was green" })
-    await inState(citizen, path, "decided")
-    const appeal = await citizen.post(`${path}/transitions/appeal`, { reason: "It was not: see second three" })
-    expect([appeal.status, appeal.body.state]).toEqual([200, "in-review"])
-    expect((await violationsOf(id)).map((violation) => violation["state"])).toEqual(["proposed"])
-    await decideAll(id, "accept", plateOf)
-    const accepted = (await violationsOf(id))[0]!["id"]
-    await inState(citizen, path, "decided")
-    await until("paid", async () => {
-      const { body } = await citizen.get("/v1/payouts")
-      return body.items.some(
-        (one: { caseId: string; state: string }) => one.caseId === accepted && one.state === "succeeded"
-      )
-    })
-  })
-
-  test("withdrawn_while_nothing_is_accepted_and_not_afterwards", async () => {
-    const first = await reviewed(citizen)
-    const withdrawn = await citizen.post(`${first.path}/transitions/withdraw`)
-    expect([withdrawn.status, withdrawn.body.state, withdrawn.body.phase]).toEqual([200, "withdrawn", "closed"])
-    expectProblem("twice", await citizen.post(`${first.path}/transitions/withdraw`), {
-      status: 409,
-      type: "wrong-state"
-    })
-    const second = await reviewed(citizen)
-    const { inspector } = kit.samarkand.staff
-    const added = await inspector.post(`${second.path}/transitions/add-violation`, {
-      offence: "parking",
-      plate: "01B111BB"
-    })
-    expect(added.status).toBe(200)
-    const [one, two] = await violationsOf(second.id)
-    await inspector.post(`${violationAt(one as never)}/transitions/accept`, plateOf)
-    expectProblem("after an acceptance", await citizen.post(`${second.path}/transitions/withdraw`), {
-      status: 422,
-      type: "refused"
-    })
-    await inspector.post(`${violationAt(two as never)}/transitions/reject`, { reason: "Not this one" })
-    await inState(citizen, second.path, "decided")
-  })
-
-  test("anonymous_and_therefore_without_a_reward", async () => {
-    const { visitor } = kit.samarkand
-    const { answer, id: file } = await upload(visitor, readFileSync(join(photographs, "test_021.jpg")), "a.jpg")
-    expect(answer.status).toBe(201)
-    expectProblem(
-      "without the secret",
-      await visitor.post("/v1/cases/traffic-report", reportBody([file.split(".")[0]!])),
-      {
-        status: 400,
-        type: "invalid-input",
-        pointers: ["/attachments/0"]
-      }
-    )
-    const made = await visitor.post("/v1/cases/traffic-report", reportBody([file]))
-    expect(made.status).toBe(201)
-    const path = `/v1/cases/traffic-report/${made.body.id}`
-    const { inspector } = kit.samarkand.staff
-    await inState(inspector, path, "in-review")
-    expect((await inspector.get(path)).body.ownerId).toBeNull()
-    await decideAll(made.body.id, "accept", plateOf)
-    await inState(inspector, path, "decided")
-    const [violation] = await violationsOf(made.body.id)
-    expect(violation!["data"]).toMatchObject({ reward: 0 })
-    const payouts = await kit.sql("select from mahalla.payout where case_id = $1", [(violation as never)["id"]])
-    expect(payouts).toHaveLength(0)
-    expectProblem("nobody reads it", await visitor.get(path), { status: 404, type: "not-found" })
-  })
-
-  test("told_twice_and_merged_into_one_with_all_its_evidence", async () => {
-    const second = await kit.samarkand.citizen("+998903000003")
-    const [one, two] = [await reviewed(citizen), await reviewed(second)]
-    const { inspector } = kit.samarkand.staff
-    const suggested = await inspector.get(`${two.path}/duplicates`)
-    expect(suggested.body.items.map((item: { case: { id: string } }) => item.case.id)).toContain(one.id)
-    expect((await citizen.get(`${one.path}/duplicates`)).status).toBe(403)
-    const merged = await inspector.post(`${two.path}/merge`, { into: one.id })
-    expect([merged.status, await stateOf(second, two.path)]).toEqual([204, "merged"])
-    const files = (await inspector.get(`${one.path}/attachments`)).body.items as ReadonlyArray<Record<string, string>>
-    expect(files.filter((file) => file["role"] === "original")).toHaveLength(2)
-    const hearers = await kit.sql<{ principal_id: string }>(
-      "select principal_id from mahalla.case_subscriber where case_id = $1",
-      [one.id]
-    )
-    expect(hearers.map((row) => row.principal_id)).toEqual([second.id])
-    const links = (await inspector.get(`${two.path}/links`)).body.items as ReadonlyArray<{ kind: string }>
-    expect(links.map((link) => link.kind)).toContain("duplicate-of")
-    const again = await inspector.get(`${one.path}/duplicates`)
-    expect(again.body.items.map((item: { case: { id: string } }) => item.case.id)).not.toContain(two.id)
-  })
-
-  test("of_an_offence_whose_fine_changes_keeps_the_fine_it_was_decided_with", async () => {
-    const { "municipality-admin": admin, inspector } = kit.samarkand.staff
-    const catalogue = (await citizen.get("/v1/offences")).body.items as ReadonlyArray<Record<string, unknown>>
-    const parking = catalogue.find((offence) => offence["code"] === "parking")!
-    const { id } = await report(citizen, { offence: "parking", plate: "01C222CC" })
-    await inState(inspector, `/v1/cases/traffic-report/${id}`, "in-review")
-    await decideAll(id, "accept", {})
-    const changed = await admin.call("PUT", "/v1/offences/parking", { body: { ...parking, fine: 99 } })
-    expect([changed.status, changed.body.fine]).toEqual([200, 99])
-    const [violation] = await violationsOf(id)
-    expect(violation!["data"]).toMatchObject({ fine: 10_000_000, reward: 0 })
-    expect((await inspector.call("PUT", "/v1/offences/parking", { body: parking })).status).toBe(403)
-  })
 })
 
 describe("the live feed", () => {
