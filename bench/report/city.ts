@@ -98,23 +98,26 @@ export const benchCity = (options: {
     ...(options.only === undefined ? {} : { only: options.only })
   })
 
+/** The municipality of the benchmarks. */
+export const tenant: Parameters<City["admin"]["tenants"]["create"]>[0] = {
+  slug: tenantSlug,
+  name: "Bench",
+  settings: {
+    timeZone: "Asia/Samarkand",
+    languages: ["en"],
+    country: "UZ",
+    currency: "UZS",
+    calendar: { days: [1, 2, 3, 4, 5], from: "09:00", to: "18:00", holidays: [] },
+    corsOrigins: []
+  }
+}
+
 /** Founds the municipality once and gives a citizen with an access token. */
 export const citizenOf = async (
   city: City
 ): Promise<{ readonly id: string; readonly token: string; readonly tenantId: string }> => {
   if ((await city.admin.tenants.list()).length === 0) {
-    await city.admin.tenants.create({
-      slug: tenantSlug,
-      name: "Bench",
-      settings: {
-        timeZone: "Asia/Samarkand",
-        languages: ["en"],
-        country: "UZ",
-        currency: "UZS",
-        calendar: { days: [1, 2, 3, 4, 5], from: "09:00", to: "18:00", holidays: [] },
-        corsOrigins: []
-      }
-    })
+    await city.admin.tenants.create(tenant)
     const engine = city.as({ tenant: tenantSlug, principal: "system" })
     const { id } = await engine.run(
       addTerritory({ kind: "city", name: title("Bench"), boundary: box(66.85, 39.55, 67.05, 39.75) })

@@ -9,7 +9,7 @@ import { beginSession } from "../../packages/core/src/modules/identity/index.ts"
 import { sha256 } from "../../packages/core/src/modules/telemetry/credentials.ts"
 import { createDevices } from "../../packages/core/src/modules/telemetry/devices.ts"
 import { createProfile } from "../../packages/core/src/modules/telemetry/profiles.ts"
-import { secret, tenantSlug } from "../report/city.ts"
+import { secret, tenant, tenantSlug } from "../report/city.ts"
 import { deviceName, keys, tokenOf } from "./readings.ts"
 import { twentyRules } from "./rules.ts"
 
@@ -50,18 +50,7 @@ const city = createCity({
   logLevel: "Warn"
 })
 await city.start()
-const { tenantId } = await city.admin.tenants.create({
-  slug: tenantSlug,
-  name: "Bench",
-  settings: {
-    timeZone: "Asia/Samarkand",
-    languages: ["en"],
-    country: "UZ",
-    currency: "UZS",
-    calendar: { days: [1, 2, 3, 4, 5], from: "09:00", to: "18:00", holidays: [] },
-    corsOrigins: []
-  }
-})
+const { tenantId } = await city.admin.tenants.create(tenant)
 const engine = city.as({ tenant: tenantSlug, principal: "system" })
 const profile = await engine.run(
   createProfile("p", {

@@ -195,8 +195,7 @@ export const outer = (options: OuterOptions) => {
       )
       const guarded = Effect.suspend(() => {
         // Health checks must see a busy server, not be refused by it; live feeds do not count for they only wait.
-        const counted =
-          !path.startsWith("/health") && path !== "/metrics" && path !== "/v1/events" && path !== "/v1/readings/live"
+        const counted = !path.startsWith("/health") && path !== "/metrics" && path !== "/v1/events"
         if (!counted) return answer
         // Uploads last as long as their senders like: they have places of their own and take none from the rest.
         if (path.startsWith("/v1/uploads")) {
