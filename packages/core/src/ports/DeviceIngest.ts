@@ -110,6 +110,8 @@ export interface DeviceCommand {
 }
 
 export type CommandState =
+  /** It was left where nobody was there to take it; it waits again, and is offered again later. Only after `sent`. */
+  | { readonly state: "queued" }
   /** Left for the device; no word from it yet. */
   | { readonly state: "sent" }
   /** The device's transport has it. */

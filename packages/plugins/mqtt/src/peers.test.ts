@@ -322,6 +322,28 @@ describe("consumer of Mosquitto", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("says_of_a_command_whether_anybody_was_there_to_take_it", () =>
+    Effect.gen(function* () {
+      const { url } = yield* mosquitto()
+      const fake = yield* fakeIngestHost()
+      const states: Array<string> = []
+      yield* serveConsumer({ url, ...config }, fake.host, ({ status }) => void states.push(status))
+      yield* waitFor(() => states.includes("up"))
+      yield* fake.command(command())
+      yield* waitFor(() => fake.states.length === 2)
+      const client = yield* clientOf(url, {})
+      yield* Effect.promise(() => client.subscribeAsync("mahalla/samarkand/meter-1/command", { qos: 1 }))
+      const listening = yield* Effect.forkChild(heard(client))
+      yield* fake.command(command())
+      yield* waitFor(() => listening.pollUnsafe() !== undefined && fake.states.length >= 3)
+      yield* Effect.sleep("200 millis")
+      assert.deepEqual(
+        fake.states.map(([, { state }]) => state),
+        ["sent", "queued", "sent"]
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("tells_sparkplug_that_the_host_is_there_and_that_it_is_gone", () =>
     Effect.gen(function* () {
       const { url } = yield* mosquitto()

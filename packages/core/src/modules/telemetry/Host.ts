@@ -73,7 +73,8 @@ export const makeDownlinks = Effect.fnUntraced(function* (sandbox: CodecSandbox[
     const now = yield* Clock.currentTimeMillis
     const waiting = yield* waitingCommands
     const ids = new Set(waiting.map(({ id }) => id))
-    for (const id of offered.keys()) if (!ids.has(id)) offered.delete(id)
+    // One that nobody took comes back as waiting; it is no more urgent then.
+    for (const [id, at] of offered) if (!ids.has(id) && now - at >= again) offered.delete(id)
     for (const command of waiting) {
       if (now - (offered.get(command.id) ?? -Infinity) < again) continue
       offered.set(command.id, now)

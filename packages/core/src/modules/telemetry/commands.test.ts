@@ -57,6 +57,19 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: intakeMigrati
       })
     )
 
+    it.effect("that_nobody_was_there_to_take_waits_again_unless_more_is_known_of_it", () =>
+      Effect.gen(function* () {
+        const { command, host, state } = yield* open
+        const { commandState } = yield* host
+        const heard: Array<string> = []
+        for (const news of ["sent", "queued", "sent", "delivered", "queued"] as const) {
+          yield* commandState(command.id, { state: news })
+          heard.push((yield* state)[0]!.state)
+        }
+        assert.deepStrictEqual(heard, ["sent", "queued", "sent", "delivered", "delivered"])
+      })
+    )
+
     it.effect("is_answered_by_its_own_device_only", () =>
       Effect.gen(function* () {
         const { command, devices, other, state, tenantId } = yield* open

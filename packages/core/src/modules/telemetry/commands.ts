@@ -1,6 +1,6 @@
 /**
  * What devices are asked to do. A command waits until its device can be reached, is offered to the transports again every half minute, and ends when
- * it runs out; each step forward is kept, none goes back.
+ * it runs out; each step forward is kept, none goes back but of a command that nobody was there to take.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -151,6 +151,10 @@ export const tenantOfCommand = (id: string) =>
 
 const ranks = ["queued", "sent", "delivered", "answered", "failed", "expired"]
 
+/** The states that such news may change. */
+const before = ({ state }: CommandState) =>
+  state === "queued" ? ["sent"] : ranks.slice(0, state === "failed" ? 3 : ranks.indexOf(state))
+
 /** What was heard of a command. `from`: id of the device that says so; default, whoever handed it over. */
 export interface CommandNews {
   readonly id: string
@@ -174,7 +178,7 @@ export const storeCommandNews = Effect.fnUntraced(function* (news: ReadonlyArray
         answer = ${state.state === "answered" ? JSON.stringify(state.answer ?? null) : null}::text::jsonb,
         message = ${state.state === "failed" ? state.message.slice(0, 1000) : null}
       where c.tenant_id = ${tenantId} and c.id = ${id}
-        and c.state = any (${ranks.slice(0, state.state === "failed" ? 3 : ranks.indexOf(state.state))}::text[])
+        and c.state = any (${before(state)}::text[])
         and (${from}::uuid is null or exists (
           select from mahalla.device d where d.tenant_id = c.tenant_id and d.id = c.device_id and ${from}::uuid in (d.id, d.parent_id)))
       returning c.id`

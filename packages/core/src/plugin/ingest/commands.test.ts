@@ -80,6 +80,24 @@ describe("a command", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("that_nobody_was_there_to_take_is_said_to_wait_and_handed_over_when_it_is_offered_again", () =>
+    Effect.gen(function* () {
+      const { commands, fake, offer, way, went } = yield* opened
+      const leave = commands.reachAll(() => Effect.succeed({ state: "queued" }))
+      yield* offer()
+      yield* Effect.sleep("1100 millis")
+      yield* commands.answer(deviceIdOf("meter-1"), command().id, { state: "answered", answer: "forged" })
+      leave()
+      commands.reach(deviceIdOf("meter-1"), way("device"))
+      yield* offer()
+      assert.deepEqual(went, ["device open"])
+      assert.deepEqual(
+        fake.states.map(([, { state }]) => state),
+        ["sent", "queued", "sent"]
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is_left_to_the_devices_own_connection_where_there_is_one", () =>
     Effect.gen(function* () {
       const fake = yield* fakeIngestHost()

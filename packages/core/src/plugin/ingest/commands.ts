@@ -104,7 +104,9 @@ export const makeIngestCommands = (host: IngestHost): Effect.Effect<IngestComman
         handed.set(command.id, way.to)
         if (handed.size > mostAwaited) handed.delete(handed.keys().next().value!)
         const state = yield* Effect.timeoutOption(way.handOver(command), patience)
-        if (state._tag === "Some" && state.value !== undefined) yield* tell(command.id, state.value)
+        if (state._tag === "None" || state.value === undefined) continue
+        if (state.value.state === "queued") handed.delete(command.id)
+        yield* tell(command.id, state.value)
       }
     })
 

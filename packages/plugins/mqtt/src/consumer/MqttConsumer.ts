@@ -25,7 +25,7 @@ import type { IPublishPacket } from "mqtt-packet"
 import { answerOf } from "../answers.ts"
 import { filtersOf, routeOfBroker, type Sources, takesCommand } from "../topics.ts"
 import type { MqttConsumerConfig } from "./config.ts"
-import { type Certificates, type Connection, openConnection } from "./connection.ts"
+import { type Certificates, type Connection, openConnection, why } from "./connection.ts"
 
 /** Topic and properties of a PUBLISH beside its payload. */
 const overhead = 4_096
@@ -34,6 +34,8 @@ const again = Schedule.jittered(Schedule.min([Schedule.exponential("250 millis")
 /** Reason codes of PUBACK (MQTT 5, 3.4.2.1): the broker does not send it again. */
 const topicInvalid = 0x90
 const quotaExceeded = 0x97
+/** Nobody listens, nor has a session that messages are kept for. A broker need not say so. */
+const noSubscribers = 0x10
 
 const bytes = (value: unknown) => Buffer.from(JSON.stringify(value))
 
@@ -83,8 +85,11 @@ export const serveConsumer = (
         asked.set(`${topic}/answer`, deviceId)
         if (asked.size > 10_000) asked.delete(asked.keys().next().value!)
         const payload = raw === undefined ? bytes({ id, method, params }) : Buffer.from(raw.payload)
-        await current?.publish(raw === undefined ? `${topic}/command` : `${sources.prefix}${raw.topic}`, payload, false)
-        // The broker has it; of the device nothing is known.
+        const to = raw === undefined ? `${topic}/command` : `${sources.prefix}${raw.topic}`
+        const code = current === undefined ? noSubscribers : await current.publish(to, payload, false)
+        if (code === noSubscribers) return { state: "queued" }
+        if (code !== undefined && code >= 0x80) return { state: "failed", message: `The broker refused it: ${why(code)}.` }
+        // The broker has it, or may have it; of the device nothing is known.
         return undefined
       })
 

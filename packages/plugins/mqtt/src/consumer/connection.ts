@@ -58,8 +58,8 @@ export interface ConnectionEvents {
 }
 
 export interface Connection {
-  /** Publishes with QoS 1; true when the broker has it. */
-  readonly publish: (topic: string, payload: Buffer, retain: boolean) => Promise<boolean>
+  /** Publishes with QoS 1: the broker's reason code (MQTT 5, 3.4.2.1); undefined where the connection ended before it came. */
+  readonly publish: (topic: string, payload: Buffer, retain: boolean) => Promise<number | undefined>
   readonly resume: () => void
   /** Says goodbye after everything that was written. */
   readonly end: () => void
@@ -85,14 +85,14 @@ const reasons: Readonly<Record<number, string>> = {
   0x97: "a quota is exceeded",
   0x9e: "it has no shared subscriptions"
 }
-const why = (code: number | undefined): string => reasons[code ?? 0] ?? `reason 0x${(code ?? 0).toString(16)}`
+export const why = (code: number | undefined): string => reasons[code ?? 0] ?? `reason 0x${(code ?? 0).toString(16)}`
 
 export const openConnection = (settings: ConnectionSettings, on: ConnectionEvents): Connection => {
   const { connect, filters, host, port, tls } = settings
   const socket: Socket = tls === undefined ? connectTcp({ host, port, noDelay: true }) : overTls(host, port, tls)
   const parser = mqtt.parser(v5)
   const admitted = frameGuard(settings.maxPacket, settings.maxPacket)
-  const published = new Map<number, (taken: boolean) => void>()
+  const published = new Map<number, (reasonCode?: number) => void>()
   let lastId = 0
   let heardSince = true
   let rival = false
@@ -130,7 +130,7 @@ export const openConnection = (settings: ConnectionSettings, on: ConnectionEvent
         return on.message(packet, packet.qos === 0 ? () => undefined : acks.expect(packet.messageId!))
       case "puback": {
         const { messageId = 0, reasonCode = 0 } = packet
-        published.get(messageId)?.(reasonCode < 0x80)
+        published.get(messageId)?.(reasonCode)
         return void published.delete(messageId)
       }
       case "disconnect":
@@ -162,14 +162,14 @@ export const openConnection = (settings: ConnectionSettings, on: ConnectionEvent
   socket.on("error", (error: Error & { readonly reason?: string }) => (reason = error.reason ?? error.message))
   socket.once("close", () => {
     clearInterval(pulse)
-    for (const hear of published.values()) hear(false)
+    for (const hear of published.values()) hear()
     on.closed(reason, rival)
   })
 
   return {
     publish: (topic, payload, retain) =>
       new Promise((resolve) => {
-        if (socket.destroyed) return resolve(false)
+        if (socket.destroyed) return resolve(undefined)
         do lastId = (lastId % 65_534) + 1
         while (published.has(lastId))
         published.set(lastId, resolve)
