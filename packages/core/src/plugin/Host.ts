@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Redacted from "effect/Redacted"
+import type { HostCallbacks } from "./HostCallbacks.ts"
 import type { HostOutward } from "./HostOutward.ts"
 
 export class Host extends Context.Service<
@@ -32,4 +33,4 @@ export class HostDatabase extends Context.Service<
   }
 >()("@mahalla/plugin/HostDatabase") {}
 
-export type HostServices = Host | HostDatabase | HostOutward
+export type HostServices = Host | HostCallbacks | HostDatabase | HostOutward

@@ -174,9 +174,24 @@ export const bridges: { readonly [Name in PortName]: Bridge<(typeof Ports)[Name]
   },
   Payments: {
     tag: Ports.Payments,
-    members: { payees: plain, currency: plain, quote: call(1), pay: call(1), status: call(1), register: streamCall(1) },
+    members: {
+      payees: plain,
+      currency: plain,
+      quote: call(1),
+      pay: call(1),
+      status: call(1),
+      register: streamCall(1),
+      reverse: call(1),
+      notices: stream,
+      bindCard: call(1),
+      boundCard: call(1),
+      cardBelongsTo: call(2)
+    },
     error: Ports.PaymentsError,
-    surprise: { pay: (message): PaymentOutcome => ({ state: "unknown", message }) }
+    surprise: {
+      pay: (message): PaymentOutcome => ({ state: "unknown", message }),
+      reverse: (message): PaymentOutcome => ({ state: "unknown", message })
+    }
   },
   Queue: {
     tag: Ports.Queue,

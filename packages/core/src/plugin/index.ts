@@ -27,4 +27,5 @@ export { makeIngestCommands, type HandOver, type IngestCommands, type Takes } fr
 export { detectors } from "./detectors.ts"
 export { memoryLimiter, layerMemoryLimiter } from "./memoryLimiter.ts"
 export { Host, HostDatabase, type HostServices } from "./Host.ts"
+export { HostCallbacks, type CallbackAnswer, type CallbackRequest } from "./HostCallbacks.ts"
 export { HostOutward, type OutwardAnswer, OutwardError, type OutwardRequest } from "./HostOutward.ts"

@@ -4,6 +4,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
+import type { Money } from "./Payments.ts"
 import { PortError } from "./PortError.ts"
 
 export type MessengerReason =
@@ -26,6 +27,12 @@ export interface Message {
   readonly subject?: string
   /** Plain text. */
   readonly text: string
+  /** The same for channels that show it; others send `text`. */
+  readonly html?: string
+  /** Where a tap leads, for channels that have one. */
+  readonly link?: string
+  /** Address that ends such messages with one POST (RFC 8058), for channels that have a place for it. */
+  readonly unsubscribe?: string
   /** BCP 47. */
   readonly language: string
   /** `code`: a one-time code, worthless after a few minutes and never logged. */
@@ -35,9 +42,10 @@ export interface Message {
 }
 
 export type SendOutcome =
-  | { readonly state: "accepted"; readonly reference?: string }
-  /** The channel says finally no: a bad address, a blocked recipient. */
-  | { readonly state: "refused"; readonly code: string; readonly message: string }
+  /** `parts`: messages that it counts as. `cost`: what the channel says it costs. */
+  | { readonly state: "accepted"; readonly reference?: string; readonly parts?: number; readonly cost?: Money }
+  /** The channel says finally no: a bad address, a blocked recipient. `gone`: nothing will ever arrive at this address. */
+  | { readonly state: "refused"; readonly code: string; readonly message: string; readonly gone?: boolean }
   /** The answer was lost. */
   | { readonly state: "unknown"; readonly message: string }
 
@@ -46,6 +54,8 @@ export interface DeliveryReceipt {
   readonly id: string
   readonly state: "delivered" | "failed" | "expired"
   readonly code?: string
+  /** As in `SendOutcome`, where it is known only now. */
+  readonly cost?: Money
   /** Epoch milliseconds. */
   readonly at: number
 }

@@ -73,6 +73,28 @@ export interface RegisterLine {
   readonly at: number
 }
 
+/** A page of the rail's own, where a person types card number and code: neither is ever seen here. */
+export interface CardForm {
+  readonly url: string
+  /** Epoch milliseconds after which it cannot be used. */
+  readonly expiresAt: number
+}
+
+export interface CardFormRequest {
+  /** Ours, a UUID; the same one again leads to the same binding. */
+  readonly id: string
+  /** Where the person goes afterwards. */
+  readonly returnTo: string
+  /** BCP 47. */
+  readonly language: string
+}
+
+export type CardBinding =
+  | { readonly state: "waiting" }
+  /** `masked`: at most the first six and the last four digits. */
+  | { readonly state: "bound"; readonly token: string; readonly masked: string }
+  | { readonly state: "failed"; readonly message: string }
+
 export class Payments extends Context.Service<
   Payments,
   {
@@ -90,6 +112,16 @@ export class Payments extends Context.Service<
     readonly status: (id: string) => Effect.Effect<PaymentStatus, PaymentsError>
     /** Everything the rail booked for us on a UTC day (`2026-11-20`). */
     readonly register: (day: string) => Stream.Stream<RegisterLine, PaymentsError>
+    /** Takes a payment that succeeded back; absent where the rail cannot. Its register then has a line `returned`. As sure or unsure as `pay`. */
+    readonly reverse?: (id: string) => Effect.Effect<PaymentOutcome, PaymentsError>
+    /** Our ids of which the rail has said something unasked: a hint to ask `status`, never more. Does not end by itself. */
+    readonly notices?: Stream.Stream<string, PaymentsError>
+    /** Rails that pay to cards: begins to bind one. */
+    readonly bindCard?: (request: CardFormRequest) => Effect.Effect<CardForm, PaymentsError>
+    /** What became of a binding, by our id. */
+    readonly boundCard?: (id: string) => Effect.Effect<CardBinding, PaymentsError>
+    /** Whether a bound card is that person's, by their number in the population register; absent where the rail cannot tell. */
+    readonly cardBelongsTo?: (token: string, personalNumber: string) => Effect.Effect<boolean, PaymentsError>
   }
 >()("@mahalla/ports/Payments") {}
 
