@@ -26,6 +26,7 @@ export { memoryEventBus } from "./EventBus.memory.ts"
 export { EventBusControl, eventBusSuite } from "./EventBus.suite.ts"
 export { freshDatabase, type FreshDatabase } from "./freshDatabase.ts"
 export { hostDatabase, migrateAll, type TestHostDatabase } from "./hostDatabase.ts"
+export { fakeCallbacks, type FakeCallbacks } from "./hostCallbacks.ts"
 export { hostOutward } from "./hostOutward.ts"
 export { memoryIdentityCheck } from "./IdentityCheck.memory.ts"
 export {
