@@ -8,8 +8,10 @@ import { makeHostOutward } from "../kernel/outward/post.ts"
 import { DeviceTransports, IdentityRegisters, Messengers, PaymentRails } from "../kernel/ports.ts"
 import { apiVersion, type Plugin, PluginError, type PortTag } from "../plugin/definePlugin.ts"
 import { Host, HostDatabase } from "../plugin/Host.ts"
+import { HostCallbacks } from "../plugin/HostCallbacks.ts"
 import { HostOutward } from "../plugin/HostOutward.ts"
 import { DeviceIngest, IdentityCheck, Messenger, Payments, Storage } from "../ports/index.ts"
+import { Callbacks } from "./callbacks.ts"
 import type { CityConfig } from "./config.ts"
 import type { Erased } from "../kernel/Erased.ts"
 
@@ -56,12 +58,14 @@ export const checkPlugins = (plugins: ReadonlyArray<Plugin>): Effect.Effect<void
   return Effect.void
 }
 
+/** In folders and in addresses. */
 const folderName = (instance: string) => instance.replace(/^@/, "").replaceAll(/[^A-Za-z0-9._-]/g, "-")
 
 /** Opens one plugin; the scope closes it. */
 export const openPlugin = Effect.fnUntraced(function* (
   plugin: Plugin,
   config: CityConfig,
+  callbacks: Callbacks["Service"],
   database: HostDatabase["Service"] | undefined
 ) {
   const home = join(config.home, "plugins", folderName(plugin.instance))
@@ -81,7 +85,10 @@ export const openPlugin = Effect.fnUntraced(function* (
       })
   })
   const host = Layer.succeed(Host, { instance: plugin.instance, home, scratch, mode: config.mode ?? "production" })
-  const outward = Layer.succeed(HostOutward, makeHostOutward(config.outwardNetworks ?? []))
+  const outward = Layer.merge(
+    Layer.succeed(HostOutward, makeHostOutward(config.outwardNetworks ?? [])),
+    Layer.succeed(HostCallbacks, callbacks.of(folderName(plugin.instance)))
+  )
   const withDatabase = database === undefined ? host : Layer.merge(host, Layer.succeed(HostDatabase, database))
   return (yield* Layer.build(
     Layer.provide(plugin.layer, Layer.merge(outward, withDatabase as Layer.Layer<Host | HostDatabase>))
@@ -97,6 +104,7 @@ export class OpenedPlugins extends Context.Service<OpenedPlugins, ReadonlyMap<st
 export const openPorts = Effect.fnUntraced(function* (
   plugins: ReadonlyArray<Plugin>,
   config: CityConfig,
+  callbacks: Callbacks["Service"],
   database: HostDatabase["Service"]
 ) {
   let context = Context.empty() as Context.Context<Erased>
@@ -107,7 +115,7 @@ export const openPorts = Effect.fnUntraced(function* (
   const all = new Map<string, Context.Context<unknown>>()
   for (const plugin of plugins) {
     if (plugin.provides.includes(Storage)) continue
-    const opened = yield* openPlugin(plugin, config, database)
+    const opened = yield* openPlugin(plugin, config, callbacks, database)
     all.set(plugin.instance, opened)
     const messenger = Context.getOption(opened, Messenger)
     if (messenger._tag === "Some") messengers.set(plugin.instance, messenger.value)
@@ -125,7 +133,8 @@ export const openPorts = Effect.fnUntraced(function* (
       Context.add(PaymentRails, rails),
       Context.add(IdentityRegisters, registers),
       Context.add(DeviceTransports, transports),
-      Context.add(OpenedPlugins, all)
+      Context.add(OpenedPlugins, all),
+      Context.add(Callbacks, callbacks)
     )
   )
 })

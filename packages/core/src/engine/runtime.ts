@@ -49,6 +49,7 @@ import { StaffNeedsSecondFactor } from "../kernel/http/secondFactor.ts"
 import { AccessTokens } from "../kernel/http/tokens.ts"
 import { layerAuthentication } from "./authenticate.ts"
 import { relaySignals, startBackground } from "./background.ts"
+import { makeCallbacks } from "./callbacks.ts"
 import { CityError, type CityConfig, cityError } from "./config.ts"
 import { layerLogging } from "./logging.ts"
 import { checkPlugins, flatten, openPlugin, openPorts } from "./plugins.ts"
@@ -222,15 +223,16 @@ export const openCity = (config: CityConfig) =>
     const masters = mastersOf(secret, yield* previousSecret(config))
     const holder = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
 
+    const callbacks = makeCallbacks(config.publicUrl)
     const storagePlugin = plugins.find((plugin) => plugin.provides.includes(Storage))
     if (storagePlugin === undefined)
       return yield* cityError("Plugin", "No plugin provides Storage. Add postgres() to the city's plugins.")
-    const storageContext = yield* openPlugin(storagePlugin, config, undefined)
+    const storageContext = yield* openPlugin(storagePlugin, config, callbacks, undefined)
     const storage = Context.getUnsafe(storageContext as Context.Context<Storage>, Storage)
     const { context: database, unknown } = yield* prepareDatabase(config, storage.settings, secret, masters, modules)
 
     const { platform } = connectionsOf(storage.settings, secret)
-    const ports = yield* openPorts(plugins, config, {
+    const ports = yield* openPorts(plugins, config, callbacks, {
       platform,
       listen: directUrl(platform, storage.settings),
       pooled: storage.settings.pooled

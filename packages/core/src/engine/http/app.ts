@@ -25,6 +25,7 @@ import { CaseSidesApi } from "./caseSidesApi.ts"
 import { caseSidesHandlers } from "./caseSidesHandlers.ts"
 import { CasesApi } from "./casesApi.ts"
 import { casesHandlers, caseTypesHandlers } from "./casesHandlers.ts"
+import { callbackMethods, callbackRoutes } from "./callbacks.ts"
 import { docsPage } from "./docsPage.ts"
 import { healthRoutes } from "./health.ts"
 import { KeysApi } from "./keysApi.ts"
@@ -111,6 +112,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
     eventFeed,
     // The wildcard takes the bare address too.
     ...tusMethods.map((method) => HttpRouter.add(method, "/v1/uploads/*", uploads)),
+    callbackRoutes,
     healthRoutes(runtime),
     metricsRoute(config),
     HttpRouter.add("GET", "/openapi.json", HttpServerResponse.text(text, { contentType: "application/json" })),
@@ -137,6 +139,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
       { method, path: "/v1/uploads" },
       { method, path: "/v1/uploads/*" }
     ]),
+    ...callbackMethods.map((method) => ({ method, path: "/v1/callbacks/*" })),
     ...[
       "/health/live",
       "/health/ready",
@@ -167,7 +170,7 @@ export const makeHttpApp = Effect.fnUntraced(function* (config: CityConfig, runt
   // The APIs' handlers bring the services that they were built with.
   const routed = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
     const path = url.split("?", 1)[0]!
-    return beside.has(path) || path.startsWith("/v1/uploads/") ? withServices : handle
+    return beside.has(path) || /^\/v1\/(?:uploads|callbacks)\//.test(path) ? withServices : handle
   })
   return {
     app: wrap(routed) as Effect.Effect<

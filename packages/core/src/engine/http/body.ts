@@ -128,7 +128,8 @@ export const late = problem(
 
 const tooLarge = problem(413, "too-large", "The body is larger than this address takes, or it broke off.")
 
-const bytesOf = (request: HttpServerRequest, limit: number): Effect.Effect<Uint8Array | ProblemAnswer> =>
+/** A body as it came, or why not; `limit` in bytes. */
+export const bodyBytes = (request: HttpServerRequest, limit: number): Effect.Effect<Uint8Array | ProblemAnswer> =>
   request.source instanceof IncomingMessage
     ? Effect.map(readNodeBody(request.source, limit, bodyMillis), (read) =>
         typeof read !== "string" ? read : read === "late" ? late : tooLarge
@@ -147,7 +148,7 @@ export const checkedBody = (
 ): Effect.Effect<HttpServerRequest | ProblemAnswer> => {
   if (request.method === "GET" || request.method === "HEAD" || !isJson(request.headers["content-type"]))
     return Effect.succeed(request)
-  return Effect.map(bytesOf(request, limit), (bytes) => {
+  return Effect.map(bodyBytes(request, limit), (bytes) => {
     if ("status" in bytes) return bytes
     const checked = checkJson(bytes)
     if ("status" in checked) return checked

@@ -166,7 +166,8 @@ export const outer = (options: OuterOptions) => {
         const refused = addressProblem(url) ?? crossSiteProblem(request.method, request.headers, allowed)
         if (refused !== undefined) return HttpServerResponse.setHeaders(problemResponse(refused, id), cors)
         const moved = url === request.url ? request : request.modify({ url })
-        const checked = path.startsWith("/v1/uploads") ? moved : yield* checkedBody(moved, options.maxBodySize)
+        const untouched = path.startsWith("/v1/uploads") || path.startsWith("/v1/callbacks/")
+        const checked = untouched ? moved : yield* checkedBody(moved, options.maxBodySize)
         if ("status" in checked) return problemResponse(checked, id)
         const response = yield* handle.pipe(
           Effect.provideService(HttpServerRequest.HttpServerRequest, checked),

@@ -88,7 +88,8 @@ export const serveConsumer = (
         const to = raw === undefined ? `${topic}/command` : `${sources.prefix}${raw.topic}`
         const code = current === undefined ? noSubscribers : await current.publish(to, payload, false)
         if (code === noSubscribers) return { state: "queued" }
-        if (code !== undefined && code >= 0x80) return { state: "failed", message: `The broker refused it: ${why(code)}.` }
+        if (code !== undefined && code >= 0x80)
+          return { state: "failed", message: `The broker refused it: ${why(code)}.` }
         // The broker has it, or may have it; of the device nothing is known.
         return undefined
       })
