@@ -195,6 +195,36 @@ describe("own broker", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("carries_nothing_from_one_gateway_or_device_to_another", () =>
+    Effect.gen(function* () {
+      const { address, fake } = yield* serving({ tcp: { port: 0 } })
+      const [sender, listener] = [
+        yield* clientOf(address, { username: "token-of-meter-gateway" }),
+        yield* clientOf(address, { username: "token-of-meter-gateway-2" })
+      ]
+      const said: Array<string> = []
+      listener.on("message", (topic, payload) => void said.push(`${topic} ${payload.toString()}`))
+      const filters = ["v1/gateway/rpc", "v1/gateway/attributes", "v1/devices/me/attributes", "spBv1.0/#", "v3/#"]
+      yield* Effect.promise(() => listener.subscribeAsync(filters, { qos: 1 }))
+      const forged = '{"device":"valve","data":{"id":1,"method":"open"}}'
+      for (const topic of [
+        "v1/gateway/rpc",
+        "v1/gateway/attributes",
+        "v1/devices/me/attributes",
+        "spBv1.0/plant/DDATA/edge/pump",
+        "v3/app@town/devices/node-1/up"
+      ])
+        assert.strictEqual(yield* publish(sender, topic, Buffer.from(forged)), "acknowledged")
+      const of = "meter-gateway-2"
+      yield* fake.command(command({ device: of, deviceId: deviceIdOf("meter-5"), through: deviceIdOf(of) }))
+      yield* waitFor(() => said.length > 0 && fake.states.some(([, { state }]) => state === "delivered"))
+      assert.deepEqual(
+        said.map((one) => one.includes("setValve")),
+        [true]
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("knows_a_device_by_name_and_password", () =>
     Effect.gen(function* () {
       const { address, fake } = yield* serving({ tcp: { port: 0 } })

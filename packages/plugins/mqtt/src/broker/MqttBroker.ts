@@ -188,6 +188,9 @@ export const serveBroker = (
       }
     }
 
+    // What somebody has published is for the city alone: it is nobody's command, whoever listens on its topic. Commands have no sender.
+    aedes.authorizeForward = (_client, packet) => ("clientId" in packet ? null : packet)
+
     aedes.authorizeSubscribe = (client, subscription, done) => {
       const session = guestOf(client)?.session
       const known = session === undefined ? undefined : commandTopicOf(session, subscription.topic)
