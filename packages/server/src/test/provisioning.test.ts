@@ -256,11 +256,12 @@ describe("a maker's authority", () => {
 
   test("of_which_a_certificate_only_pretends_to_be_is_refused_and_so_is_one_that_was_revoked", async () => {
     const certificate = selfSigned("works", true)
-    const { id } = await opened({ profileId: await profile("works"), certificate, registeredOnly: true })
+    const profileId = await profile("works")
+    const { id } = await opened({ profileId, certificate, registeredOnly: true })
     // Another authority of the same name.
     selfSigned("works", true)
     const forged = signedBy("works", "forged-1")
-    await admin.post("/v1/devices", { name: "forged-1", profileId: await profile("forged") })
+    await admin.post("/v1/devices", { name: "forged-1", profileId })
     await expect(connect(forged)).rejects.toThrow(/not authorized/i)
     const third = selfSigned("third", true)
     const way = await opened({ profileId: await profile("third"), certificate: third })
@@ -269,6 +270,47 @@ describe("a maker's authority", () => {
     await admin.call("DELETE", `/v1/device-provisioning/${way.id}`)
     await expect(connect(device)).rejects.toThrow(/not authorized/i)
     expect((await admin.call("DELETE", `/v1/device-provisioning/${id}`)).status).toBe(204)
+  })
+
+  test("opens_no_device_of_another_profile_and_none_whose_own_certificate_was_revoked", async () => {
+    const certificate = selfSigned("maker", true)
+    const profileId = await profile("maker")
+    await opened({ profileId, certificate })
+    await admin.post("/v1/devices", { name: "main-gateway", profileId: await profile("gateways"), gateway: true })
+    await expect(connect(signedBy("maker", "main-gateway"))).rejects.toThrow(/not authorized/i)
+    const stolen = signedBy("maker", "maker-1")
+    const { body } = await admin.post("/v1/devices", { name: "maker-1", profileId })
+    const own = { kind: "x509", certificate: stolen.cert.toString() }
+    const path = `/v1/devices/${body.id}/credentials`
+    const { body: credential } = await admin.post(path, { credential: own })
+    await (await connect(stolen)).endAsync()
+    expect((await admin.call("DELETE", `${path}/${credential.id}`)).status).toBe(204)
+    await expect(connect(stolen)).rejects.toThrow(/not authorized/i)
+  })
+
+  test("keeps_its_devices_from_another_city_that_names_their_certificates", async () => {
+    const profileId = await profile("owner")
+    await opened({ profileId, certificate: selfSigned("owner", true) })
+    const [chained, pinned] = [signedBy("owner", "owner-1"), signedBy("owner", "owner-2")]
+    const { body: mine } = await admin.post("/v1/devices", { name: "owner-2", profileId })
+    const name = async (of: Client, id: string, { cert }: { readonly cert: Buffer }) =>
+      of.post(`/v1/devices/${id}/credentials`, { credential: { kind: "x509", certificate: cert.toString() } })
+    expect((await name(admin, mine.id, pinned)).status).toBe(201)
+    const foreign = kit.bukhara.staff["municipality-admin"]
+    const { body: theirs } = await foreign.post("/v1/devices", {
+      name: "thief",
+      profileId: await profile("thieves", foreign)
+    })
+    for (const one of [chained, pinned]) expect((await name(foreign, theirs.id, one)).status).toBe(201)
+    for (const [index, one] of [chained, pinned].entries()) {
+      const client = await connect(one)
+      await client.publishAsync("v1/devices/me/telemetry", JSON.stringify({ level: 70 + index }), { qos: 1 })
+      await client.endAsync()
+    }
+    const homes = await kit.sql<{ tenant: string }>(
+      "select tenant_id as tenant from mahalla.reading where value in (70, 71)"
+    )
+    expect(homes).toEqual([{ tenant: kit.samarkand.id }, { tenant: kit.samarkand.id }])
   })
 
   test("opens_no_other_names_than_it_is_for_and_brings_no_more_than_it_may", async () => {

@@ -135,6 +135,60 @@ describe("a reading", () => {
     await eventually(async () => expect(await latest(meter)).toMatchObject({ level: 4 }))
   })
 
+  test("of_a_network_comes_by_chirpstacks_webhook_as_chirpstack_calls_it", async () => {
+    const gateway = await device("samarkand", "lorawan")
+    await gateway.admin.call("PATCH", `/v1/devices/${gateway.id}`, { body: { gateway: true } })
+    const { body: own } = await gateway.admin.get(`/v1/devices/${gateway.id}`)
+    const devEui = "0102030405060708"
+    const child = await gateway.admin.post("/v1/devices", {
+      name: devEui,
+      profileId: own.profileId,
+      parentId: gateway.id
+    })
+    expect(child.status).toBe(201)
+    const say = (event: string, body: object) =>
+      fetch(`${kit.url}/ingest/chirpstack?event=${event}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${gateway.token}`, "content-type": "application/json" },
+        body: JSON.stringify({ deviceInfo: { devEui }, time: new Date().toISOString(), ...body })
+      })
+    expect((await say("up", { fCnt: 1, fPort: 2, object: { pressure: 6 } })).status).toBe(200)
+    expect((await say("status", { margin: 7, batteryLevel: 55 })).status).toBe(200)
+    expect((await say("nonsense", { fCnt: 2 })).status).toBe(422)
+    await eventually(async () =>
+      expect(await latest({ admin: gateway.admin, id: child.body.id })).toMatchObject({ pressure: 6 })
+    )
+    const { body } = await gateway.admin.get(`/v1/devices/${child.body.id}`)
+    expect(body).toMatchObject({ battery: 55, attributes: { margin: 7 } })
+  })
+
+  test("of_a_user_name_that_many_cities_have_is_the_one_whose_password_was_shown", async () => {
+    const meter = await device("samarkand", "meter-many")
+    const { body: made } = await meter.admin.post(`/v1/devices/${meter.id}/credentials`, {
+      credential: { kind: "basic", user: "pump-many" }
+    })
+    const { profileId } = (await meter.admin.get(`/v1/devices/${meter.id}`)).body
+    // Before ours, in any order that comes to mind.
+    await kit.sql(
+      `
+      with many as (
+        insert into mahalla.tenant select (jsonb_populate_record(t, jsonb_build_object('tenant_id', md5('many' || n)::uuid, 'slug', 'many-' || n))).*
+        from mahalla.tenant t, generate_series(1, 30) n where t.slug = 'samarkand' returning tenant_id
+      ), profiles as (
+        insert into mahalla.device_profile select (jsonb_populate_record(p, jsonb_build_object('tenant_id', m.tenant_id))).*
+        from many m, mahalla.device_profile p where p.id = $1 returning tenant_id
+      ), devices as (
+        insert into mahalla.device select (jsonb_populate_record(d, jsonb_build_object('tenant_id', m.tenant_id))).*
+        from profiles m, mahalla.device d where d.id = $2 returning tenant_id
+      )
+      insert into mahalla.device_credential select (jsonb_populate_record(c, jsonb_build_object('tenant_id', m.tenant_id, 'secret', '\\x00'))).*
+      from devices m, mahalla.device_credential c where c.id = $3`,
+      [profileId, meter.id, made.id]
+    )
+    const client = await connectAsync(broker, { username: "pump-many", password: made.password })
+    await client.endAsync()
+  })
+
   test("with_a_wrong_or_revoked_token_is_refused", async () => {
     const meter = await device("samarkand", "meter-4")
     const wrong = await kit.samarkand.visitor.post(`/api/v1/${"x".repeat(32)}/telemetry`, { pressure: 1 })

@@ -100,6 +100,13 @@ const guesses = {
 
 const maxProvision = 4096
 
+/** What is kept of an address: no token, and of a query what ChirpStack says there of the kind of its event. */
+const topicOf = (path: string, url: string): string => {
+  if (path.startsWith("/api/v1/")) return `/api/v1/${path.split("/").at(-1)}`
+  const event = path === "/ingest/chirpstack" ? /[?&](event=[a-z]{1,20})(?:&|$)/.exec(url)?.[1] : undefined
+  return event === undefined ? path : `${path}?${event}`
+}
+
 const bearer = (request: IncomingMessage): string | undefined =>
   /^bearer ([\x21-\x7e]{1,400})$/i.exec(request.headers.authorization ?? "")?.[1]
 
@@ -199,7 +206,7 @@ export const openMount = Effect.gen(function* () {
     if (typeof body === "string") return unread[body]
     const message: IngestMessage = {
       from: { session },
-      topic: path.startsWith("/api/v1/") ? `/api/v1/${path.split("/").at(-1)}` : path,
+      topic: topicOf(path, facts.url),
       payload: body,
       format,
       receivedAt: yield* Clock.currentTimeMillis

@@ -98,6 +98,25 @@ describe("a command", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("that_another_way_takes_is_never_too_many_here", () =>
+    Effect.gen(function* () {
+      const { commands, fake, offer, way, went } = yield* opened
+      const others = yield* fakeIngestHost()
+      yield* makeIngestCommands({ ...others.host, commandState: fake.host.commandState })
+      commands.reach(deviceIdOf("meter-1"), way("device"))
+      for (let count = 0; count < 70; count++) {
+        const id = `018f0000-0000-7000-8000-0000000000${String(count).padStart(2, "0")}`
+        yield* others.command(command({ id }))
+        yield* offer({ id })
+      }
+      assert.strictEqual(went.length, 70)
+      assert.deepEqual(
+        fake.states.filter(([, { state }]) => state !== "sent"),
+        []
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is_left_to_the_devices_own_connection_where_there_is_one", () =>
     Effect.gen(function* () {
       const fake = yield* fakeIngestHost()

@@ -30,7 +30,7 @@ export interface IngestCommands {
   readonly answer: (deviceId: string, id: string, state: CommandState) => Effect.Effect<void>
 }
 
-/** Commands that wait for one device; more are refused, a device that comes back must not be flooded. */
+/** Commands that wait here for one device: it must not be flooded when it comes. Others are offered again, perhaps another way takes them. */
 const most = 64
 /** How long a device that has been handed a command may say nothing before the next one is tried. */
 const patience = "30 seconds"
@@ -128,9 +128,7 @@ export const makeIngestCommands = (host: IngestHost): Effect.Effect<IngestComman
         // Offered again, perhaps by another way.
         const known = post.waiting.findIndex(({ id }) => id === command.id)
         if (known !== -1) post.waiting[known] = command
-        else if (post.waiting.length >= most)
-          return tell(command.id, { state: "failed", message: `${most} commands wait for this device already.` })
-        else post.waiting.push(command)
+        else if (post.waiting.length < most) post.waiting.push(command)
         kick(command.deviceId, post)
         return Effect.void
       })

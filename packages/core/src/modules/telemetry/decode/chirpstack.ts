@@ -1,5 +1,6 @@
 /**
- * Events of ChirpStack v4 in JSON (chirpstack.io/docs, "Event types"). The topic's last part or the query parameter `event` says which.
+ * Events of ChirpStack v4 in JSON (chirpstack.io/docs, "Event types"). The topic's last part or the query parameter `event` says which;
+ * where neither does, what has a port is an uplink.
  * The JSON is a protobuf mapping: what is zero or false is not there.
  *
  * The device is the DevEUI, in small letters. A reading's `at` is the event's `time` and its `sequence` the frame counter `fCnt`: a
@@ -102,7 +103,7 @@ export const decodeChirpstack = (message: IngestMessage): Result.Result<Decoding
     const at = body["time"] === undefined || body["time"] === null ? message.receivedAt : parseTime(body["time"])
     if (at === undefined) return failed("malformed", "time is not in the form of RFC 3339.")
     const place = { device: device.toLowerCase(), at }
-    const event = eventOf(message.topic)
+    const event = eventOf(message.topic) ?? (body["fPort"] === undefined ? undefined : "up")
     if (event === "up") return up(body, place)
     const into = gather()
     const tell = event === undefined || !Object.hasOwn(tellers, event) ? undefined : tellers[event]
