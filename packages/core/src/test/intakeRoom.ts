@@ -57,5 +57,5 @@ export const openIntake = (now: number, around: (real: DecodeAll) => DecodeAll =
     const rows = <A extends object>(
       read: (sql: TenantTx["Service"]["sql"]) => Effect.Effect<ReadonlyArray<A>, unknown>
     ) => as(Effect.flatMap(TenantTx, ({ sql }) => read(sql)))
-    return { tenantId, follow, intake, as, add, devices, message, rows }
+    return { tenantId, profile, follow, intake, as, add, devices, message, rows }
   })

@@ -14,7 +14,7 @@ import { DeviceIngestError, type IngestMessage, type IngestOutcome } from "../..
 import type { Checked } from "./check.ts"
 import { storeCommandNews } from "./commands.ts"
 import { downlinksOf, newsOf, storeDownlinks } from "./downlinks.ts"
-import { type DecodeAll, type DecodedMessages } from "./decodeAll.ts"
+import { type DecodeAll, type DecodedMessages, type EdgeNodes } from "./decodeAll.ts"
 import { ensurePartition, ensureReadingPartitions } from "./partitions.ts"
 import { deviceNameOf } from "./rawMessages.ts"
 import { namesOf, readMessages, type Read, unknownOf } from "./read.ts"
@@ -27,7 +27,8 @@ import {
   storeNodes,
   storeRaw,
   storeReadings,
-  storeStatuses
+  storeStatuses,
+  withoutKept
 } from "./store.ts"
 
 /** A batch that was committed a moment ago. */
@@ -48,10 +49,11 @@ export class Intake extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<IngestOutcome>, DeviceIngestError>
     /**
      * The same for messages that are kept already: no second copy, no second dead letter. What they said of devices and edge nodes was true then;
-     * only their readings count.
+     * only their readings count. `nodes`: edge nodes as they were before these messages, brought forward by them; default, nothing is known.
      */
     readonly replay: (
-      messages: ReadonlyArray<IngestMessage>
+      messages: ReadonlyArray<IngestMessage>,
+      nodes?: EdgeNodes
     ) => Effect.Effect<ReadonlyArray<IngestOutcome>, DeviceIngestError>
   }
 >()("@mahalla/telemetry/Intake") {}
@@ -74,6 +76,9 @@ export interface IntakeOptions {
   /** Most rows that this process writes to a tenant's dead letters in a minute; what is more stays among the raw messages, and the log says so. */
   readonly deadPerMinute: number
 }
+
+/** Readings in one statement: more would take longer than a statement may, each time it is tried. */
+const mostReadings = 50_000
 
 const nothing = { number: 0, batch: 0, stored: 0 }
 
@@ -193,13 +198,17 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
   })
 
   /** Reads messages by what the registry knows, which learns of their devices first. */
-  const readAll = Effect.fnUntraced(function* (tenantId: string, messages: ReadonlyArray<IngestMessage>) {
+  const readAll = Effect.fnUntraced(function* (
+    tenantId: string,
+    messages: ReadonlyArray<IngestMessage>,
+    again?: { readonly nodes: EdgeNodes; readonly now: number }
+  ) {
     const { registry } = knownOf(tenantId)
     const names = namesOf(messages)
     for (const name of names) if (registry.byName.has(name)) names.delete(name)
     // Who changes the registry from here on gives it another number, under which nothing of this is stored.
     let number = names.size > 0 || registry.number === 0 ? yield* learn(tenantId, names) : registry.number
-    const decode = orUnreadable(options.decode(tenantId, registry, messages))
+    const decode = orUnreadable(options.decode(tenantId, registry, messages, again?.nodes))
     let decoded = yield* decode
     const unknown = new Set([...decoded.unknown, ...unknownOf(registry, decoded.results)])
     if (unknown.size > 0) {
@@ -209,7 +218,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
     }
     const read = yield* orUnreadable(
       Effect.sync(() => ({
-        ...readMessages(registry, messages, decoded.results),
+        ...readMessages(registry, messages, decoded.results, again?.now),
         downlinks: downlinksOf(registry, messages, decoded.results)
       }))
     )
@@ -220,12 +229,13 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
   const store = (
     tenantId: string,
     messages: ReadonlyArray<IngestMessage>,
-    again: boolean,
+    again: EdgeNodes | undefined,
     attempt = 0
   ): Effect.Effect<ReadonlyArray<IngestOutcome>, SqlError, Database> =>
     Effect.gen(function* () {
-      const read = yield* readAll(tenantId, messages)
       const now = yield* Clock.currentTimeMillis
+      const read = yield* readAll(tenantId, messages, again && { nodes: again, now })
+      if (read.readings.length > mostReadings && messages.length > 1) return yield* halves(tenantId, messages, again)
       const dead = again ? [] : yield* withinMeasure(tenantId, now, read)
       const moved = again ? [] : newsOf(downlinks, read.downlinks)
       const batch = yield* withTenant(tenantId)(
@@ -237,7 +247,8 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
           if (!again && read.commands.length > 0) yield* storeCommandNews(read.commands)
           if (moved.length > 0) yield* storeDownlinks(moved)
           // Without readings too: what is dead for the registry that was read may be well for the present one.
-          return read.number === 0 ? nothing : yield* storeReadings(read.number, now, read.readings)
+          if (read.number === 0) return nothing
+          return yield* storeReadings(read.number, now, again ? yield* withoutKept(read.readings) : read.readings)
         })
       )
       if (batch.stored > 0)
@@ -249,6 +260,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
         })
       for (const { deviceId, topic } of moved) downlinks.set(deviceId, topic)
       if (!again && read.asks.length > 0) options.told({ tenantId, asks: read.asks })
+      if (again) for (const [device, node] of read.nodes) again.set(device, node)
       return read.outcomes
     }).pipe(
       Effect.catchIf(
@@ -281,7 +293,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
       yield* ensurePartition("raw_message", at)
   })
 
-  const halves = (tenantId: string, messages: ReadonlyArray<IngestMessage>, again: boolean) =>
+  const halves = (tenantId: string, messages: ReadonlyArray<IngestMessage>, again: EdgeNodes | undefined) =>
     Effect.gen(function* () {
       const middle = messages.length >> 1
       const first = yield* store(tenantId, messages.slice(0, middle), again)
@@ -309,7 +321,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
       ? inTurn.withPermits(1)
       : <A, E, R>(self: Effect.Effect<A, E, R>) => self
 
-  const take = Effect.fnUntraced(function* (messages: ReadonlyArray<IngestMessage>, again: boolean) {
+  const take = Effect.fnUntraced(function* (messages: ReadonlyArray<IngestMessage>, again: EdgeNodes | undefined) {
     const outcomes: Array<IngestOutcome> = messages.map(() => ({
       state: "refused",
       reason: "There is no such city here."
@@ -329,7 +341,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
   const open = (self: ReturnType<typeof take>) =>
     self.pipe(Effect.mapError(unavailable), Effect.provideContext(context))
   return Intake.of({
-    receive: (messages) => open(take(messages, false)),
-    replay: (messages) => open(take(messages, true))
+    receive: (messages) => open(take(messages, undefined)),
+    replay: (messages, nodes = new Map()) => open(take(messages, nodes))
   })
 })

@@ -29,8 +29,13 @@ export interface Unfit {
   readonly detail: string
 }
 
-/** A reading of `device`, checked. */
-export const checkReading = (device: Device, reading: DecodedReading, receivedAt: number): Checked | Unfit => {
+/** A reading of `device`, checked. `now`: where it is looked at again after it came; what would be dropped at once is too old then. */
+export const checkReading = (
+  device: Device,
+  reading: DecodedReading,
+  receivedAt: number,
+  now = receivedAt
+): Checked | Unfit => {
   const stream = device.streams.get(reading.key)
   if (stream === undefined)
     return { reason: "unknown-datastream", detail: `${device.name} has no datastream ${reading.key.slice(0, 100)}.` }
@@ -53,7 +58,7 @@ export const checkReading = (device: Device, reading: DecodedReading, receivedAt
   if (!Number.isFinite(at)) return { reason: "malformed", detail: `The time of ${reading.key} is not a number.` }
   if (at > receivedAt + futureTolerance)
     return { reason: "from-the-future", detail: `${reading.key} is of a time that is more than an hour ahead.` }
-  if (at < receivedAt - (retention === 0 ? oldest : retention * 86_400_000))
+  if (at < now - (retention === 0 ? oldest : retention * 86_400_000))
     return { reason: "too-old", detail: `${reading.key} is older than its readings are kept.` }
   if (!(sequence >= 0 && sequence <= 0xffff_ffff && Number.isInteger(sequence)))
     return { reason: "malformed", detail: `The sequence of ${reading.key} is not a whole number of 32 bits.` }

@@ -6,6 +6,7 @@ import { demandEverywhere } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { tenantById } from "../../kernel/tenancy/resolve.ts"
 import type { IngestMessage, PayloadFormat } from "../../ports/DeviceIngest.ts"
+import type { EdgeNodes } from "./decodeAll.ts"
 import { Intake } from "./Intake.ts"
 import { unpackMessages } from "./rawMessages.ts"
 
@@ -72,9 +73,9 @@ export const listDeadLetters = Effect.fn("telemetry.listDeadLetters")(function* 
 /** Messages in one turn of a replay. */
 const turn = 500
 
-const replay = Effect.fnUntraced(function* (messages: ReadonlyArray<IngestMessage>) {
+const replay = Effect.fnUntraced(function* (messages: ReadonlyArray<IngestMessage>, nodes?: EdgeNodes) {
   const intake = yield* Intake
-  return yield* intake.replay(messages)
+  return yield* intake.replay(messages, nodes)
 })
 
 /** Tries dead letters again, the newest 500 of a filter that `before` leaves, or fewer large ones; tells how many can be used now. Times of arrival stay what they were. */
@@ -123,6 +124,7 @@ export const replayRaw = Effect.fn("telemetry.replayRaw")(function* (from: Date,
   const inside = withTenant(tenantId)
   const tenant = yield* tenantById(tenantId)
   let place = { at: new Date(from.getTime() - longestPiece), batch: "-1" }
+  const nodes: EdgeNodes = new Map()
   const result = { messages: 0, stored: 0, dead: 0, refused: 0 }
   yield* inside(demandEverywhere("dead-letter.replay"))
   while (tenant !== undefined) {
@@ -144,7 +146,8 @@ export const replayRaw = Effect.fn("telemetry.replayRaw")(function* (from: Date,
           (device === undefined || message.device === device)
       )
       const outcomes = yield* replay(
-        messages.map(({ device: name, ...message }) => ({ ...message, from: { tenant: tenant.slug, device: name } }))
+        messages.map(({ device: name, ...message }) => ({ ...message, from: { tenant: tenant.slug, device: name } })),
+        nodes
       )
       result.messages += messages.length
       for (const { state } of outcomes) result[state]++

@@ -29,6 +29,9 @@ export interface DecodedMessages {
   readonly unknown: ReadonlySet<string>
 }
 
+/** States of edge nodes by their device. */
+export type EdgeNodes = Map<string, EdgeNodeState>
+
 /** What the profile means by `profile`. */
 const formatOf = (message: IngestMessage, device: Device): IngestMessage["format"] => {
   if (message.format !== "profile") return message.format
@@ -45,9 +48,12 @@ const loadNodes = Effect.fnUntraced(function* (devices: ReadonlyArray<string>) {
 })
 
 const stepAll = Effect.fnUntraced(function* (
-  messages: ReadonlyArray<{ readonly place: number; readonly message: IngestMessage; readonly device: Device }>
+  messages: ReadonlyArray<{ readonly place: number; readonly message: IngestMessage; readonly device: Device }>,
+  carried: EdgeNodes | undefined
 ) {
-  const nodes = yield* loadNodes([...new Set(messages.map(({ device }) => device.id))])
+  // Copied: a batch may be decoded twice.
+  const nodes: EdgeNodes =
+    carried === undefined ? yield* loadNodes([...new Set(messages.map(({ device }) => device.id))]) : new Map(carried)
   const results = new Map<number, DecodeResult>()
   const asks: Array<Ask> = []
   for (const { device, message, place } of messages) {
@@ -64,15 +70,17 @@ const stepAll = Effect.fnUntraced(function* (
   return { results, nodes, asks }
 })
 
+/** `carried`: of messages that are decoded again, the edge nodes as they were at that place; what is stored of them is of today. */
 export type DecodeAll = (
   tenantId: string,
   registry: Registry,
-  messages: ReadonlyArray<IngestMessage>
+  messages: ReadonlyArray<IngestMessage>,
+  carried?: EdgeNodes
 ) => Effect.Effect<DecodedMessages, SqlError, Database>
 
 export const makeDecodeAll =
   (sandbox: CodecSandbox["Service"]): DecodeAll =>
-  (tenantId, registry, messages) =>
+  (tenantId, registry, messages, carried) =>
     Effect.gen(function* () {
       const unknown = new Set<string>()
       const results: Array<DecodeResult | undefined> = []
@@ -108,7 +116,7 @@ export const makeDecodeAll =
       )
       slow.forEach(({ place }, index) => (results[place] = decoded[index] as Result.Result<never, DecodeFailure>))
       if (sparkplug.length === 0) return { results, nodes: new Map<string, EdgeNodeState>(), asks: [], unknown }
-      const { asks, nodes, results: stepped } = yield* withTenant(tenantId)(stepAll(sparkplug))
+      const { asks, nodes, results: stepped } = yield* withTenant(tenantId)(stepAll(sparkplug, carried))
       for (const [place, result] of stepped) results[place] = result
       return { results, nodes, asks, unknown }
     })

@@ -16,6 +16,7 @@ import { makeFollow } from "./Follow.ts"
 import type { Follower } from "./Follower.ts"
 import { Intake } from "./Intake.ts"
 import { ensurePartition } from "./partitions.ts"
+import { changeProfile } from "./profiles.ts"
 import { replayRaw } from "./deadLetters.ts"
 import { hours, recent } from "./recent.ts"
 
@@ -42,6 +43,14 @@ const hoursAndDays = (sql: Sql) =>
 
 const forgetReadings = (tenantId: string) =>
   withPlatform(Effect.flatMap(PlatformTx, ({ sql }) => sql`delete from mahalla.reading where tenant_id = ${tenantId}`))
+
+/** What came in the two seconds around now, once more. */
+const replayed = (intake: Intake["Service"], tenantId: string) =>
+  replayRaw(new Date(now - 1000), new Date(now + 1000), undefined).pipe(
+    Effect.provideService(Actor, system(tenantId)),
+    Effect.provideService(Intake, intake),
+    Effect.provideService(Policy, { roles: rolesOf(presetRoles, []) })
+  )
 
 const shuffled = <A>(items: ReadonlyArray<A>): ReadonlyArray<A> => {
   let seed = 7
@@ -272,6 +281,59 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: intakeMigrati
       })
     )
 
+    it.effect("that_are_taken_in_again_count_once_though_their_profile_keeps_them_otherwise_by_now", () =>
+      Effect.gen(function* () {
+        const { as, follow, intake, message, profile, rows, tenantId } = yield* open
+        yield* intake.receive([message("p1", [{ key: "pressure", at: now - 1000, value: 2 }], now - 1000)])
+        yield* as(changeProfile(profile.id, { ...profile.definition, retention: 30 }, undefined))
+        yield* intake.receive([message("p1", [{ key: "pressure", at: now, value: 4 }])])
+        yield* replayed(intake, tenantId)
+        yield* follow.settle
+        const counted = yield* rows(
+          (sql) => sql<{ readings: number; total: number }>`
+            select sum(readings)::int as readings, sum(total) as total from mahalla.reading_day`
+        )
+        assert.deepStrictEqual(counted, [{ readings: 2, total: 6 }])
+        const kept = yield* rows((sql) => sql`select retention from mahalla.reading order by at`)
+        assert.deepStrictEqual(kept, [{ retention: 90 }, { retention: 30 }])
+      })
+    )
+
+    it.effect("that_are_taken_in_again_when_they_would_be_dropped_at_once_are_not_counted_anew", () =>
+      Effect.gen(function* () {
+        const { as, intake, message, profile, rows, tenantId } = yield* open
+        yield* as(changeProfile(profile.id, { ...profile.definition, retention: 7 }, undefined))
+        const then = now - 8 * 86_400_000
+        const old = message("p1", [{ key: "pressure", at: then, value: 2 }], then)
+        const outcomes = yield* intake.replay([old])
+        assert.strictEqual(outcomes[0]?.state, "dead")
+        assert.deepStrictEqual(
+          yield* rows((sql) => sql`select from mahalla.reading_batch where tenant_id = ${tenantId}`),
+          []
+        )
+      })
+    )
+
+    it.effect("of_many_messages_are_no_longer_in_one_statement_than_it_can_bear", () =>
+      Effect.gen(function* () {
+        const { intake, message, rows } = yield* open
+        const many = (device: string, from: number) =>
+          message(
+            device,
+            Array.from({ length: 9000 }, (_, place) => ({ key: "pressure", at: now - from - place * 1000, value: 1 }))
+          )
+        const messages = ["p1", "p2", "p3"].flatMap((device) => [many(device, 0), many(device, 10_000_000)])
+        const outcomes = yield* intake.receive(messages)
+        assert.deepStrictEqual(new Set(outcomes.map(({ state }) => state)), new Set(["stored"]))
+        const batches = yield* rows((sql) => sql<{ readings: number }>`select readings from mahalla.reading_batch`)
+        assert.isAtMost(Math.max(...batches.map(({ readings }) => readings)), 50_000)
+        assert.strictEqual(
+          batches.reduce((sum, { readings }) => sum + readings, 0),
+          54_000
+        )
+      })
+    )
+
     it.effect("are_taken_in_once_more_from_a_piece_that_began_before_the_time_asked_for", () =>
       Effect.gen(function* () {
         const { intake, message, rows, tenantId } = yield* open
@@ -280,11 +342,7 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: intakeMigrati
           message("p1", [{ key: "pressure", at: now, value: 2 }], now)
         ])
         yield* forgetReadings(tenantId)
-        const result = yield* replayRaw(new Date(now - 1000), new Date(now + 1000), undefined).pipe(
-          Effect.provideService(Actor, system(tenantId)),
-          Effect.provideService(Intake, intake),
-          Effect.provideService(Policy, { roles: rolesOf(presetRoles, []) })
-        )
+        const result = yield* replayed(intake, tenantId)
         assert.deepStrictEqual(result, { messages: 1, stored: 1, dead: 0, refused: 0 })
         const stored = yield* rows((sql) => sql<{ value: number }>`select value from mahalla.reading`)
         assert.deepStrictEqual(stored, [{ value: 2 }])

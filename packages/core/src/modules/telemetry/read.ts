@@ -43,10 +43,12 @@ export const unknownOf = (registry: Registry, results: ReadonlyArray<DecodeResul
   return names
 }
 
+/** `now`: of messages that came long ago; default, they come at this moment. */
 export const readMessages = (
   registry: Registry,
   messages: ReadonlyArray<IngestMessage>,
-  results: ReadonlyArray<DecodeResult | undefined>
+  results: ReadonlyArray<DecodeResult | undefined>,
+  now?: number
 ): Read => {
   const readings: Array<Checked> = []
   const statuses: Array<DeviceStatus & { readonly deviceId: string }> = []
@@ -83,7 +85,7 @@ export const readMessages = (
       const device = of(reading.device)
       if ("reason" in device) bury(device, undefined)
       else if (!device.blocked) {
-        const checked = checkReading(device, reading, message.receivedAt)
+        const checked = checkReading(device, reading, message.receivedAt, now)
         if ("reason" in checked) bury(checked, device)
         else readings.push(checked)
       }

@@ -36,6 +36,24 @@ export const storeReadings = Effect.fnUntraced(function* (
   return { number: Number(row!.number), batch: Number(row!.batch), stored: row!.stored } satisfies StoredBatch
 })
 
+/**
+ * Of readings that are taken in again, those that are not kept under another class: a profile's retention may have changed since they came, and
+ * the same reading would count twice. Index: the table's own key.
+ */
+export const withoutKept = Effect.fnUntraced(function* (readings: ReadonlyArray<Checked>) {
+  const { sql, tenantId } = yield* TenantTx
+  const rows = yield* sql<{ place: number }>`
+    select r.place::int as place
+    from unnest(${numbers(readings, ({ stream }) => stream.number)}::bigint[], ${numbers(readings, ({ at }) => at)}::float8[],
+      ${numbers(readings, ({ sequence }) => sequence)}::bigint[], ${numbers(readings, ({ stream }) => stream.retention)}::smallint[])
+      with ordinality as r (datastream, time, sequence, retention, place)
+    where exists (
+      select from mahalla.reading k where k.tenant_id = ${tenantId} and k.datastream = r.datastream and k.at = to_timestamp(r.time / 1000)
+        and k.sequence = r.sequence and k.retention <> r.retention)`
+  const kept = new Set(rows.map(({ place }) => place - 1))
+  return kept.size === 0 ? readings : readings.filter((_, place) => !kept.has(place))
+})
+
 const stateOf = (error: unknown): string => {
   if (!(error instanceof SqlError)) return ""
   return String((error.reason as { readonly cause?: { readonly code?: unknown } }).cause?.code ?? "")

@@ -17,16 +17,20 @@ const send = (
   type: string,
   seq: number | undefined,
   metrics: ReadonlyArray<Partial<UMetric>>,
-  options: { readonly device?: string; readonly receivedAt?: number } = {}
+  options: { readonly device?: string; readonly receivedAt?: number; readonly group?: string } = {}
 ): Step => {
   const payload = tahu.encodePayload({
     timestamp: told,
     metrics: metrics as Array<UMetric>,
     ...(seq === undefined ? {} : { seq })
   })
-  const topic = ["spBv1.0", "Plant", type, "edge-1", ...(options.device === undefined ? [] : [options.device])].join(
-    "/"
-  )
+  const topic = [
+    "spBv1.0",
+    options.group ?? "Plant",
+    type,
+    "edge-1",
+    ...(options.device === undefined ? [] : [options.device])
+  ].join("/")
   const result = Result.getOrThrow(step(state, { topic, payload, receivedAt: options.receivedAt ?? now }))
   // Durable: what comes back from the database is what was put in.
   return { ...result, state: JSON.parse(JSON.stringify(result.state)) as EdgeNodeState }
@@ -116,6 +120,45 @@ describe("data", () => {
     const { ask, decoding } = send(newEdgeNode, "NDATA", 9, [{ name: "Level", type: "Double", value: 2 }])
     expect(decoding.readings).toEqual([{ key: "Level", at: told, value: 2 }])
     expect(ask).toBeDefined()
+  })
+})
+
+describe("an alias", () => {
+  const byAlias = [{ alias: 1, type: "Float", value: 9 }] as const
+  const death = (state: EdgeNodeState) => send(state, "NDEATH", undefined, [bdSeq]).state
+
+  test("means_nothing_after_a_death_whose_birth_was_not_heard", () => {
+    const after = send(death(born().state), "NDATA", 1, byAlias)
+    expect(after.decoding).toMatchObject({ readings: [], rejected: [{ reason: "unknown-datastream" }] })
+    expect(after.ask).toBeDefined()
+    expect(send(after.state, "NDATA", 2, byAlias, { receivedAt: now + 120_000 }).decoding.readings).toEqual([])
+    const { state } = send(after.state, "NBIRTH", 0, [bdSeq, pressure])
+    expect(send(state, "NDATA", 1, byAlias).decoding.readings).toMatchObject([{ key: "Pressure", value: 9 }])
+  })
+
+  test("is_not_sure_after_lost_messages_until_a_birth_or_a_minute_without_one", () => {
+    const gap = send(born().state, "NDATA", 5, byAlias)
+    expect(gap.decoding.readings).toEqual([])
+    const next = send(gap.state, "NDATA", 6, [...byAlias, pressure])
+    expect(next.decoding.readings).toMatchObject([{ key: "Pressure", value: 4.5 }])
+    // It does not know how to be born again: there is nothing to wait for.
+    const late = send(next.state, "NDATA", 7, byAlias, { receivedAt: now + 60_000 })
+    expect(late.decoding.readings).toMatchObject([{ key: "Pressure", value: 9 }])
+  })
+})
+
+describe("an edge node of another group", () => {
+  test("is_not_taken_for_one_of_the_same_name", () => {
+    const { state } = born()
+    const topic = "spBv1.0/South/NDATA/edge-1"
+    const payload = tahu.encodePayload({ timestamp: told, seq: 1, metrics: [{ alias: 1, type: "Float", value: 7 }] })
+    expect(step(state, { topic, payload, receivedAt: now })).toMatchObject({ failure: { reason: "not-allowed" } })
+    const births = tahu.encodePayload({ timestamp: told, seq: 0, metrics: [bdSeq, flow] })
+    const birth = { topic: "spBv1.0/South/NBIRTH/edge-1", payload: births, receivedAt: now }
+    expect(Result.isFailure(step(state, birth))).toBe(true)
+    // When the first one is gone its place is free.
+    const gone = send(state, "NDEATH", undefined, [bdSeq]).state
+    expect(Result.getOrThrow(step(gone, birth)).state.node).toBe("South/edge-1")
   })
 })
 

@@ -23,7 +23,11 @@ import { valueOf } from "./value.ts"
 
 /** JSON, to be stored as it is. */
 export interface EdgeNodeState {
+  /** `group/node` that has been born: aliases and numbers are its own. */
+  readonly node?: string
   readonly online: boolean
+  /** Messages were lost since the last NBIRTH, and with them perhaps a birth: what aliases mean is not sure. */
+  readonly unsure?: boolean
   /** Devices whose birth has come and whose death has not. */
   readonly devices: ReadonlyArray<string>
   /** `bdSeq` of the last NBIRTH: only the death with the same number is its. */
@@ -96,24 +100,25 @@ const born = (state: EdgeNodeState, device: string, { metrics }: Payload): EdgeN
   }
 }
 
-/** Takes the metrics' values. Says whether one of them can be read only after a birth. */
+/** Takes the metrics' values. Says whether one of them can be read only after a birth. `sure`: default true, what aliases mean is known. */
 const take = (
   into: Gathering,
   state: EdgeNodeState,
-  message: { device: string | undefined; payload: Payload; receivedAt: number }
+  message: { device: string | undefined; payload: Payload; receivedAt: number; sure?: boolean }
 ) => {
-  const { device, payload, receivedAt } = message
+  const { device, payload, receivedAt, sure = true } = message
   const time = (metric: Metric) => {
     const told = metric.timestamp ?? payload.timestamp
     return told === undefined ? receivedAt : Number(bits(told))
   }
   let unknown = false
   for (const metric of payload.metrics) {
-    const path = pathOf(metric, device ?? "", state.aliases)
+    const path = pathOf(metric, device ?? "", sure ? state.aliases : {})
     // An alias of another device of this edge node is its mistake.
     if (path === undefined || !path.startsWith(`${device ?? ""}/`)) {
       unknown = true
-      into.reject("unknown-datastream", "A metric has an alias that no birth has named.", { device })
+      const why = sure ? "has an alias that no birth has named" : "has an alias, and messages were lost since the birth"
+      into.reject("unknown-datastream", `A metric ${why}.`, { device })
       continue
     }
     const name = path.slice(path.indexOf("/") + 1)
@@ -163,7 +168,11 @@ const alive = (state: EdgeNodeState, topic: SparkplugTopic, payload: Payload, re
   if (gap && state.online) into.warn(`Messages are missing: seq is ${seq}, expected ${expected}.`)
   const told = payload.timestamp === undefined ? receivedAt : Number(bits(payload.timestamp))
   const at = isTime(told) ? told : receivedAt
-  const next = { ...state, seq }
+  // Who does not answer for a minute when it is asked for a birth has none to tell of; one that was away has.
+  const silent = state.askedAt !== undefined && receivedAt - state.askedAt >= patience
+  const unsure = gap || state.unsure === true
+  const sure = state.online && (!unsure || silent)
+  const next: EdgeNodeState = { ...state, seq, ...(unsure ? { unsure } : {}) }
 
   if (type === "DDEATH") {
     into.status({ device, at }, { offline: true })
@@ -174,6 +183,7 @@ const alive = (state: EdgeNodeState, topic: SparkplugTopic, payload: Payload, re
     const bdSeq = bdSeqOf(payload)
     const fresh: EdgeNodeState = {
       ...newEdgeNode,
+      node: nodeOf(topic),
       online: true,
       seq,
       ...(bdSeq === undefined ? {} : { bdSeq })
@@ -187,8 +197,14 @@ const alive = (state: EdgeNodeState, topic: SparkplugTopic, payload: Payload, re
     return { state: reborn, unknown: take(into, reborn, { device, payload, receivedAt }) || gap }
   }
   const unborn = device !== undefined && !state.devices.includes(device)
-  return { state: next, unknown: take(into, next, { device, payload, receivedAt }) || gap || unborn }
+  return { state: next, unknown: take(into, next, { device, payload, receivedAt, sure }) || gap || unborn }
 }
+
+const nodeOf = ({ group, node }: SparkplugTopic): string => `${group}/${node}`
+
+/** Whether a message is of another edge node than the one that is known; a birth replaces one that is away. */
+const isOther = (state: EdgeNodeState, topic: SparkplugTopic) =>
+  state.node !== undefined && state.node !== nodeOf(topic) && (state.online || topic.type !== "NBIRTH")
 
 /** Fails, with the state as it was, for what is not Sparkplug. Commands and the state of hosts mean nothing here. */
 export const step = (state: EdgeNodeState, message: SparkplugMessage): Result.Result<Step, DecodeFailure> => {
@@ -197,6 +213,12 @@ export const step = (state: EdgeNodeState, message: SparkplugMessage): Result.Re
   const into = gather()
   if (topic.type === "STATE" || topic.type === "NCMD" || topic.type === "DCMD")
     return Result.succeed({ state, decoding: into.held() })
+  // Names of edge nodes are their groups' own: two of one name must not be read with each other's aliases.
+  if (isOther(state, topic))
+    return failed(
+      "not-allowed",
+      `This device stands for the edge node ${quote(state.node!)}; ${quote(nodeOf(topic))} needs a device or a gateway of its own.`
+    )
   return Result.flatMap(decodePayload(message.payload), (payload) => {
     if (payload.metrics.length > maxValues) return failed("too-large", `A message holds at most ${maxValues} metrics.`)
     if (topic.type === "NDEATH") {
