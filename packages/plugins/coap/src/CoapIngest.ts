@@ -25,11 +25,11 @@ import { makeTokens } from "./tokens.ts"
 const patience = "60 seconds"
 /** Max-Age of 5.03: seconds after which a device should try again. */
 const later: Answer = { code: "5.03", options: [{ name: "Max-Age", value: Buffer.from([30]) }] }
-/** Its number has no name in `coap-packet`. */
-const requestTag = 292
+/** RFC 9175. It has no name in `coap-packet`, which gives its number as a text. */
+const requestTag = "292"
 
-const valuesOf = ({ options }: ParsedPacket, name: string | number) =>
-  options.filter((option) => option.name === name).map(({ value }) => value)
+const valuesOf = ({ options }: ParsedPacket, name: string) =>
+  options.filter((option) => String(option.name) === name).map(({ value }) => value)
 
 const contentFormatOf = (packet: ParsedPacket): number | undefined => {
   const [value] = valuesOf(packet, "Content-Format")

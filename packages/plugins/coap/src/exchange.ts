@@ -5,6 +5,7 @@
  * new request while the first one is not answered, and puts blocks together by token, which libcoap changes with each block.)
  */
 import { randomInt } from "node:crypto"
+import { crc32 } from "node:zlib"
 import { generate, type NamedOption, parse, type ParsedPacket } from "coap-packet"
 
 export interface Answer {
@@ -22,6 +23,8 @@ export interface Exchanges {
 
 interface Exchange {
   readonly at: number
+  /** Of the request: a device that begins to count anew, or another one behind the same address, uses an id for something else. */
+  readonly sum: number
   /** What a retransmission is answered with. */
   said?: Buffer
 }
@@ -79,7 +82,7 @@ export const makeExchanges = (
     unheard.delete(key)
   }
 
-  const request = (packet: ParsedPacket, from: string) => {
+  const request = (packet: ParsedPacket, from: string, sum: number) => {
     const { confirmable, messageId, token } = packet
     const key = `${from}/${messageId}`
     for (const [old, { at }] of exchanges) {
@@ -87,11 +90,13 @@ export const makeExchanges = (
       exchanges.delete(old)
     }
     const known = exchanges.get(key)
-    if (known !== undefined) {
+    if (known?.sum === sum) {
       if (known.said !== undefined) send(known.said, from)
       return
     }
-    const exchange: Exchange = { at: now() }
+    const exchange: Exchange = { at: now(), sum }
+    // Behind the younger ones, where it was there before.
+    exchanges.delete(key)
     exchanges.set(key, exchange)
     const say = (datagram: Buffer) => {
       exchange.said = datagram
@@ -125,7 +130,7 @@ export const makeExchanges = (
       if (packet === undefined || packet.token.length > longestToken) return
       const { ack, code, confirmable, messageId, reset } = packet
       if (ack || reset) return heard(`${from}/${messageId}`)
-      if (/^0\.0[1-7]$/.test(code)) return request(packet, from)
+      if (/^0\.0[1-7]$/.test(code)) return request(packet, from, crc32(datagram))
       // A ping, or what is no request: section 4.2.
       if (confirmable) send(generate({ code: "0.00", messageId, reset: true }), from)
     },

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process"
 import { createSocket } from "node:dgram"
 import { promisify } from "node:util"
 import { fakeIngestHost } from "@mahalla/core/testing"
-import { generate, parse } from "coap-packet"
+import { generate, type NamedOption, parse } from "coap-packet"
 import * as Effect from "effect/Effect"
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
@@ -28,6 +28,42 @@ const serving = Effect.gen(function* () {
   const { addresses } = yield* serveCoap({ port: 0 }, fake.host)
   return { fake, address: addresses[0]! }
 })
+
+/** A socket that says datagrams and keeps what it hears. */
+const speakingTo = Effect.fnUntraced(function* (address: string) {
+  const { hostname, port } = new URL(address.replace("coap:", "http:"))
+  const socket = yield* Effect.acquireRelease(
+    Effect.sync(() => createSocket("udp4")),
+    (open) => Effect.sync(() => open.close())
+  )
+  const heard: Array<{ readonly code: string; readonly payload: Buffer }> = []
+  socket.on("message", (datagram) => heard.push(parse(datagram)))
+  return { heard, say: (datagram: Buffer) => socket.send(datagram, Number(port), hostname) }
+})
+
+const speaking = Effect.flatMap(serving, ({ address, fake }) =>
+  Effect.map(speakingTo(address), (spoken) => ({ address, fake, ...spoken }))
+)
+
+/** A reading of a device; `more`: what else its packet has. */
+const telemetry = ({
+  device = "token-of-meter-1",
+  options = [],
+  ...packet
+}: Omit<Parameters<typeof generate>[0] & object, "options"> & {
+  readonly device?: string
+  readonly options?: ReadonlyArray<NamedOption>
+}) =>
+  generate({
+    code: "0.02",
+    confirmable: true,
+    payload: Buffer.from("{}"),
+    ...packet,
+    options: [
+      ...["api", "v1", device, "telemetry"].map((part) => ({ name: "Uri-Path" as const, value: Buffer.from(part) })),
+      ...options
+    ]
+  })
 
 describe("coap", () => {
   it.live("takes_readings_from_libcoap_in_every_content_format", () =>
@@ -121,6 +157,62 @@ describe("coap", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("takes_another_request_under_a_message_id_that_was_used_before", () =>
+    Effect.gen(function* () {
+      const { fake, heard, say } = yield* speaking
+      for (const [index, flow] of [1, 2, 2].entries()) {
+        say(telemetry({ messageId: 1, token: Buffer.from([flow]), payload: Buffer.from(`{"flow":${flow}}`) }))
+        yield* Effect.sleep(150)
+        assert.strictEqual(heard.at(-1)?.code, "2.04", `${index}`)
+      }
+      assert.deepEqual(
+        fake.committed.map(({ payload }) => Buffer.from(payload).toString()),
+        ['{"flow":1}', '{"flow":2}']
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("puts_two_bodies_together_that_come_in_blocks_at_once", () =>
+    Effect.gen(function* () {
+      const { fake, say } = yield* speaking
+      const bodies = ["a", "b"].map((letter) => `{"${letter}":"${letter.repeat(100)}"}`)
+      let messageId = 0
+      for (let block = 0; block < 2; block++)
+        for (const [tag, body] of bodies.entries()) {
+          const last = block === 1
+          const options = [
+            { name: "Block1" as const, value: Buffer.from([(block << 4) | (last ? 0 : 8) | 2]) },
+            { name: "292" as never, value: Buffer.from([tag]) }
+          ]
+          const payload = Buffer.from(body).subarray(block * 64, last ? undefined : 64)
+          say(telemetry({ messageId: ++messageId, token: Buffer.from([tag]), payload, options }))
+          yield* Effect.sleep(50)
+        }
+      yield* Effect.sleep(200)
+      assert.deepEqual(
+        fake.committed.map(({ payload }) => Buffer.from(payload).toString()),
+        bodies
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("lets_no_more_unknown_tokens_wait_than_it_can_bear", () =>
+    Effect.gen(function* () {
+      const fake = yield* fakeIngestHost()
+      let waiting = 0
+      const authenticate = () => Effect.suspend(() => (waiting++, Effect.never))
+      const { addresses } = yield* serveCoap({ port: 0 }, { ...fake.host, authenticate })
+      const { heard, say } = yield* speakingTo(addresses[0]!)
+      for (let count = 0; count < 1_500; count++) {
+        say(telemetry({ messageId: count, device: `guess-${count}`, confirmable: false }))
+        if (count % 100 === 0) yield* Effect.sleep(5)
+      }
+      for (let tries = 0; tries < 100 && heard.length < 500; tries++) yield* Effect.sleep(50)
+      assert.isAtMost(waiting, 1_000)
+      assert.include(new Set(heard.map(({ code }) => code)), "5.03")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("survives_datagrams_that_are_no_coap", () =>
     Effect.gen(function* () {
       const { address, fake } = yield* serving
@@ -152,18 +244,6 @@ describe("coap", () => {
 })
 
 describe("an answer", () => {
-  const speaking = Effect.gen(function* () {
-    const { address, fake } = yield* serving
-    const { hostname, port } = new URL(address.replace("coap:", "http:"))
-    const socket = yield* Effect.acquireRelease(
-      Effect.sync(() => createSocket("udp4")),
-      (open) => Effect.sync(() => open.close())
-    )
-    const heard: Array<{ readonly code: string; readonly payload: Buffer }> = []
-    socket.on("message", (datagram) => heard.push(parse(datagram)))
-    return { address, fake, heard, say: (datagram: Buffer) => socket.send(datagram, Number(port), hostname) }
-  })
-
   it.live("is_never_larger_than_a_datagram_whatever_it_repeats", () =>
     Effect.gen(function* () {
       const { address, say } = yield* speaking

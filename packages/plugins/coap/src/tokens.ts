@@ -2,7 +2,7 @@
  * Sessions of devices that have no connections: each request shows its token, and the session behind it is kept for the next one, until
  * the device has been silent for ten minutes or its credential is revoked.
  */
-import type { DeviceIngestError, DeviceSession, IngestSessions } from "@mahalla/core/plugin"
+import { DeviceIngestError, type DeviceSession, type IngestSessions } from "@mahalla/core/plugin"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -10,6 +10,16 @@ import type * as Scope from "effect/Scope"
 const silence = 600_000
 /** Sessions that are kept; the one that was silent longest goes first. */
 const most = 20_000
+/** Look-ups of tokens at once: anybody can send a datagram with any token, and each waits for the database. */
+const mostOpening = 1_000
+
+const busy = new DeviceIngestError({
+  reason: "Unavailable",
+  operation: "authenticate",
+  subject: "device",
+  message: "Too many devices come at once. Send again in a little while.",
+  retryable: true
+})
 
 interface Kept {
   readonly session: DeviceSession
@@ -22,6 +32,7 @@ export const makeTokens = (
   Effect.gen(function* () {
     /** The one that was seen longest ago first. */
     const kept = new Map<string, Kept>()
+    let opening = 0
 
     const forget = (token: string, { session }: Kept) => {
       kept.delete(token)
@@ -58,7 +69,14 @@ export const makeTokens = (
     return (token) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const known = kept.get(token)
-        if (known === undefined) return open(token, now)
+        if (known === undefined) {
+          if (opening >= mostOpening) return Effect.fail(busy)
+          opening++
+          return Effect.ensuring(
+            open(token, now),
+            Effect.sync(() => opening--)
+          )
+        }
         kept.delete(token)
         kept.set(token, { session: known.session, seen: now })
         return Effect.succeed(known.session)

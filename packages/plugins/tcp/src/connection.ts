@@ -49,6 +49,8 @@ export const openConnection = (socket: Socket, framer: Framer, topic: string, id
   /** When the frame under way began; the hello begins with the connection. */
   let begunAt: number | undefined = heardAt
   const early: Array<Frame> = []
+  /** It has asked whether we are there. */
+  let asked = false
 
   const refuse = (reason: "credential" | "size" | "frame") => {
     run(countRefusal("tcp", reason))
@@ -61,7 +63,9 @@ export const openConnection = (socket: Socket, framer: Framer, topic: string, id
     told = committed
     socket.write(framer.acknowledge(committed))
   }
-  const mayRead = () => !stopped && !knocking && taken - committed < window && city.intake.hasRoom()
+  /** Who does not read what we answer is not read either. */
+  const mayRead = () =>
+    !stopped && !knocking && !socket.writableNeedDrain && taken - committed < window && city.intake.hasRoom()
   const readOn = () => {
     if (mayRead()) socket.resume()
   }
@@ -115,7 +119,8 @@ export const openConnection = (socket: Socket, framer: Framer, topic: string, id
       case "broken":
         return refuse(frame.reason)
       case "alive":
-        return void socket.write(framer.acknowledge(committed))
+        asked = true
+        return
       case "answer":
         if (session !== undefined) run(city.commands.answer(session.deviceId, frame.id, frame.state))
         return
@@ -139,8 +144,11 @@ export const openConnection = (socket: Socket, framer: Framer, topic: string, id
     const frames = framing.read(piece)
     begunAt = framing.begun() ? (frames.length > 0 ? heardAt : (begunAt ?? heardAt)) : undefined
     for (const frame of frames) take(frame)
+    if (asked && !stopped) socket.write(framer.acknowledge(committed))
+    asked = false
     hold()
   })
+  socket.on("drain", readOn)
   socket.on("error", () => socket.destroy())
 
   return {

@@ -112,6 +112,21 @@ describe("tcp", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("answers_a_flood_of_empty_lines_once_for_each_piece", () =>
+    Effect.gen(function* () {
+      const { address } = yield* serving("json-lines")
+      const { socket } = yield* speak(address, lines, "token-of-meter-1")
+      let heard = 0
+      socket.on("data", (piece: Buffer) => (heard += piece.length))
+      const flood = Buffer.alloc(2 * 1024 * 1024, "\n")
+      yield* Effect.callback<void>((resume) => void socket.write(flood, () => resume(Effect.void)))
+      for (let tries = 0; tries < 100 && heard === 0; tries++) yield* Effect.sleep(50)
+      yield* Effect.sleep(500)
+      assert.isAbove(heard, 0)
+      assert.isBelow(heard, 100_000)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("counts_what_is_committed_for_a_logger_that_sends_many_lines_in_one_piece", () =>
     Effect.gen(function* () {
       const { address, clock, fake } = yield* serving("json-lines")

@@ -13,5 +13,5 @@ export type Outcome =
   /** What the codec returned, as JSON. */
   { readonly returned: string } | { readonly failed: "codec-failed" | "codec-too-slow"; readonly message: string }
 
-/** `broken`: the machine itself failed; nothing else may run in its thread. */
-export type Answer = Outcome | { readonly broken: true }
+/** `begun`: comes first; until then the thread was busy with what it had been asked before. `broken`: the machine itself failed; nothing else may run in its thread. */
+export type Answer = Outcome | { readonly broken: true } | { readonly begun: true }

@@ -11,30 +11,47 @@ const milliseconds = 60_000
 /** Slow codecs that are remembered. */
 const most = 1_000
 
-/** Sits out a codec's turn, or lets it run and watches how it ends. */
-export const makeQuarantine = () => {
-  const slow = new Map<string, { readonly count: number; readonly since: number }>()
+interface Strikes {
+  readonly count: number
+  readonly since: number
+}
 
-  return <A>(source: string, run: Effect.Effect<A, CodecFailure>): Effect.Effect<A, CodecFailure> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const before = slow.get(source)
-      if (before !== undefined && before.count >= strikes && now - before.since < milliseconds)
-        return Effect.fail(
-          new CodecFailure({
-            reason: "codec-too-slow",
-            message: `The codec was too slow ${strikes} times in a row and is not asked for a minute.`
-          })
+const add = (to: Map<string, Strikes>, source: string, now: number): number => {
+  const oldest = to.keys().next().value
+  if (to.size >= most && oldest !== undefined) to.delete(oldest)
+  const count = (to.get(source)?.count ?? 0) + 1
+  to.set(source, { count, since: now })
+  return count
+}
+
+export const makeQuarantine = () => {
+  const slow = new Map<string, Strikes>()
+  /** Codecs whose thread was still busy with them when another's message came; their own messages may go well meanwhile. */
+  const holding = new Map<string, Strikes>()
+  const isOut = (of: Map<string, Strikes>, source: string, now: number) => {
+    const before = of.get(source)
+    return before !== undefined && before.count >= strikes && now - before.since < milliseconds
+  }
+
+  return {
+    /** It held a thread after its own call. */
+    strike: (source: string) => Effect.map(Clock.currentTimeMillis, (now) => void add(holding, source, now)),
+    /** Sits out a codec's turn, or lets it run and watches how it ends. */
+    guard: <A>(source: string, run: Effect.Effect<A, CodecFailure>): Effect.Effect<A, CodecFailure> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        if (isOut(slow, source, now) || isOut(holding, source, now))
+          return Effect.fail(
+            new CodecFailure({
+              reason: "codec-too-slow",
+              message: `The codec was too slow ${strikes} times in a row and is not asked for a minute.`
+            })
+          )
+        return run.pipe(
+          Effect.tap(() => Effect.sync(() => slow.delete(source))),
+          Effect.tapError((failure) =>
+            Effect.sync(() => (failure.reason === "codec-too-slow" ? add(slow, source, now) : slow.delete(source)))
+          )
         )
-      return run.pipe(
-        Effect.tap(() => Effect.sync(() => slow.delete(source))),
-        Effect.tapError((failure) =>
-          Effect.sync(() => {
-            if (failure.reason !== "codec-too-slow") return slow.delete(source)
-            const oldest = slow.keys().next().value
-            if (slow.size >= most && oldest !== undefined) slow.delete(oldest)
-            return slow.set(source, { count: (slow.get(source)?.count ?? 0) + 1, since: now })
-          })
-        )
-      )
-    })
+      })
+  }
 }

@@ -130,6 +130,25 @@ describe("fails and leaves the next message alone:", () => {
   })
 })
 
+test("a_codec_that_hangs_after_its_answer_costs_others_no_message_and_is_left_alone_in_the_end", async () => {
+  const own = Scope.makeUnsafe()
+  const alone = await Effect.runPromise(Scope.provide(makeCodecSandbox({ limit: 20 }), own))
+  const ask = (source: ReturnType<typeof codec>) => Effect.runPromise(Effect.result(alone.decodeUplink(source, input)))
+  // It goes well when it is read first, and hangs when it is made ready for its next message.
+  const sly = codec(`if (Math.random() < 0.5) new Array(1e9) + ""; function decodeUplink() { return { data: {} } }`)
+  const good = uplink("return { data: { n: 1 } }")
+  const outcomes = new Set<string>()
+  const said: Array<string> = []
+  for (let times = 0; times < 60 && said.at(-1)?.includes("times in a row") !== true; times++) {
+    const slow = await ask(sly)
+    if (slow._tag === "Failure") said.push(slow.failure.message)
+    for (let count = 0; count < 2; count++) outcomes.add((await ask(good))._tag)
+  }
+  expect([...outcomes]).toEqual(["Success"])
+  expect(said.at(-1)).toContain("times in a row")
+  await Effect.runPromise(Scope.close(own, Exit.void))
+})
+
 test("encodes_downlinks_and_checks_what_comes_out", async () => {
   const encode = (body: string) =>
     sandbox.encodeDownlink(codec(`function encodeDownlink(input) { ${body} }`), { data: { valve: 1 } })

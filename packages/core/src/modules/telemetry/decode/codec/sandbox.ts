@@ -31,8 +31,8 @@ export class CodecSandbox extends Context.Service<
 /** Beside this file, compiled or not. */
 const program = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url)
 
-/** The thread ended, through this codec or while it made ready for another's next message. */
-class ThreadGone extends Data.TaggedError("ThreadGone") {}
+/** The thread ended, through this codec or while it made ready for another's next message. `by`: source of a codec that it could not get away from. */
+class ThreadGone extends Data.TaggedError("ThreadGone")<{ readonly by?: string | undefined }> {}
 
 const failed = (message: string) => new CodecFailure({ reason: "codec-failed", message })
 
@@ -61,10 +61,15 @@ const startThread = Effect.acquireRelease(
   (worker) => Effect.promise(() => worker.terminate())
 )
 
+/** The source that each thread has run last. */
+const lastRun = new WeakMap<Worker, string>()
+
 /** After a failure the thread is not to be asked again. `patience`, in milliseconds, is for what QuickJS cannot end. */
 const ask = (worker: Worker, question: Question, patience: number) =>
   Effect.callback<Outcome, CodecFailure | ThreadGone>((resume) => {
-    if (worker.threadId === -1) return resume(Effect.fail(new ThreadGone()))
+    if (worker.threadId === -1) return resume(Effect.fail(new ThreadGone({})))
+    const before = lastRun.get(worker)
+    let begun = false
     worker.ref()
     const stop = () => {
       clearTimeout(timer)
@@ -73,15 +78,21 @@ const ask = (worker: Worker, question: Question, patience: number) =>
       worker.off("exit", gone)
     }
     const said = (answer: Answer) => {
+      if ("begun" in answer) {
+        begun = true
+        lastRun.set(worker, question.source)
+        return void timer.refresh()
+      }
       stop()
       resume("broken" in answer ? Effect.fail(broke) : Effect.succeed(answer))
     }
     const gone = () => {
       stop()
-      resume(Effect.fail(new ThreadGone()))
+      resume(Effect.fail(new ThreadGone({})))
     }
     const timer = setTimeout(() => {
       stop()
+      if (!begun) return resume(Effect.fail(new ThreadGone({ by: before })))
       const message = `${question.call.function} took too long.`
       resume(Effect.fail(new CodecFailure({ reason: "codec-too-slow", message })))
     }, patience)
@@ -119,7 +130,7 @@ export const makeCodecSandbox = (
 ): Effect.Effect<CodecSandbox["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
     const pool = yield* Pool.makeWithTTL({ acquire: startThread, min: 0, max: threads, timeToLive: "1 minute" })
-    const guarded = makeQuarantine()
+    const quarantine = makeQuarantine()
     // The limit is of the processor's time, this is of the clock's: a step that does not end, not a busy machine.
     const patience = 20 * options.limit
 
@@ -140,10 +151,14 @@ export const makeCodecSandbox = (
               )
             )
           ).pipe(
-            Effect.retry({ times: 1, while: (failure) => failure._tag === "ThreadGone" }),
+            Effect.tapError((failure) =>
+              failure._tag === "ThreadGone" && failure.by !== undefined ? quarantine.strike(failure.by) : Effect.void
+            ),
+            // Each of the threads may be held by somebody else's.
+            Effect.retry({ times: threads, while: (failure) => failure._tag === "ThreadGone" }),
             Effect.catchTag("ThreadGone", () => Effect.fail(broke)),
             Effect.flatMap((answer) => returnedBy(call.function, answer)),
-            (running) => guarded(codec.source, running)
+            (running) => quarantine.guard(codec.source, running)
           )
 
     const decode = (name: "decodeUplink" | "decodeDownlink") => (codec: Codec, input: UplinkInput) =>

@@ -118,8 +118,10 @@ const prepareNext = (question: Question) => {
 
 const port = parentPort!
 const broken = { broken: true } satisfies Answer
+const begun = { begun: true } satisfies Answer
 
 port.on("message", (question: Question) => {
+  port.postMessage(begun)
   let said: Answer = broken
   try {
     said = answer(question)
