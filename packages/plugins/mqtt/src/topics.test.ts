@@ -2,7 +2,7 @@
 import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
 import { frameGuard } from "./frames.ts"
-import { isIn, routeOfBroker, routeOfDevice } from "./topics.ts"
+import { isIn, routeOfBroker, routeOfDevice, takesCommand } from "./topics.ts"
 
 describe("topics and frames", () => {
   const session = { id: "1", deviceId: "d", tenantId: "t", tenant: "town", device: "meter", gateway: false }
@@ -30,7 +30,7 @@ describe("topics and frames", () => {
 
   it("read_names_only_where_they_stand_in_topics_of_a_broker", () => {
     const nothing = new Uint8Array()
-    const sources = { prefix: "city/", kinds: ["mahalla", "chirpstack"], tenant: "town" } as const
+    const sources = { prefix: "city/", kinds: ["mahalla", "chirpstack"], tenant: "town", tenants: undefined } as const
     fc.assert(
       fc.property(topics, (topic) => {
         const route = routeOfBroker(sources, topic, nothing)
@@ -48,8 +48,17 @@ describe("topics and frames", () => {
     assert.isUndefined(routeOfBroker(sources, "city/spBv1.0/g/NDATA/n", nothing))
   })
 
+  it("of_a_citys_own_broker_are_of_that_city_and_its_commands_alone_go_there", () => {
+    const sources = { prefix: "", kinds: ["mahalla"], tenant: "town", tenants: ["town"] } as const
+    const of = (tenant: string) => routeOfBroker(sources, `mahalla/${tenant}/b/telemetry`, new Uint8Array())?.from
+    assert.deepEqual([of("town"), of("other")], [{ tenant: "town", device: "b" }, undefined])
+    const command = { id: "c", device: "b", deviceId: "d", method: "open", params: null, expiresAt: 1 }
+    assert.isTrue(takesCommand(sources, { ...command, tenant: "town" }))
+    assert.isFalse(takesCommand(sources, { ...command, tenant: "other" }))
+  })
+
   it("know_a_device_of_the_things_stack_by_its_DevEUI_where_it_says_one", () => {
-    const sources = { prefix: "", kinds: ["things-stack"], tenant: "town" } as const
+    const sources = { prefix: "", kinds: ["things-stack"], tenant: "town", tenants: undefined } as const
     const of = (body: unknown, topic = "v3/a@t/devices/pump-1/up") =>
       routeOfBroker(sources, topic, Buffer.from(JSON.stringify(body)))?.from
     assert.deepEqual(of({ end_device_ids: { dev_eui: "A1B2C3D4E5F60708" } }), {

@@ -107,7 +107,11 @@ export interface Sources {
   /** `mahalla`: `mahalla/{tenant}/{device}/…`. The others know no tenants; their devices are all of `tenant`. */
   readonly kinds: ReadonlyArray<"mahalla" | "chirpstack" | "things-stack" | "sparkplug">
   readonly tenant: string
+  /** Of whose devices `mahalla/{tenant}/…` is believed; undefined: of every tenant. */
+  readonly tenants: ReadonlyArray<string> | undefined
 }
+
+const vouchesFor = ({ tenants }: Sources, tenant: string) => tenants === undefined || tenants.includes(tenant)
 
 const filters = {
   mahalla: ["mahalla/+/+/telemetry", "mahalla/+/+/attributes", "mahalla/+/+/senml", "mahalla/+/+/senml-cbor"],
@@ -127,9 +131,10 @@ export const filtersOf = ({ kinds, prefix }: Sources, share?: string): ReadonlyA
   )
 
 /** Whether these sources are the way of a command: what is in a network's bytes goes where that network is read. */
-export const takesCommand = ({ kinds, tenant }: Sources, command: DeviceCommand): boolean => {
+export const takesCommand = (sources: Sources, command: DeviceCommand): boolean => {
+  const { kinds, tenant } = sources
   const { raw } = command
-  if (raw === undefined) return kinds.includes("mahalla")
+  if (raw === undefined) return kinds.includes("mahalla") && vouchesFor(sources, command.tenant)
   const network = networks.find(({ begins }) => raw.topic.startsWith(begins))
   return network !== undefined && isKind(kinds, network.format) && command.tenant === tenant
 }
@@ -148,17 +153,19 @@ const euiIn = (payload: Uint8Array): string | undefined => {
 
 /** Whose message it is and how to read it; undefined for a topic that is none of ours. */
 export const routeOfBroker = (
-  { kinds, prefix, tenant }: Sources,
+  sources: Sources,
   topic: string,
   payload: Uint8Array
 ): { readonly from: Sender; readonly format: PayloadFormat } | undefined => {
+  const { kinds, prefix, tenant } = sources
   if (topic.length > 1_024 || !topic.startsWith(prefix)) return undefined
   const rest = topic.slice(prefix.length)
   const parts = kinds.includes("mahalla") ? ownTopic.exec(rest) : null
   if (parts !== null) {
     const [, ofTenant, device, word] = parts as unknown as readonly [string, string, string, string]
     const route = Object.hasOwn(own, word) ? own[word] : undefined
-    if (route?.kind === "message") return { from: { tenant: ofTenant, device }, format: route.format }
+    if (route?.kind === "message" && vouchesFor(sources, ofTenant))
+      return { from: { tenant: ofTenant, device }, format: route.format }
   }
   const network = networks.find(({ begins }) => rest.startsWith(begins))
   const named = network?.topic.exec(rest)?.[1]

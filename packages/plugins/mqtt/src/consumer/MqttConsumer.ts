@@ -47,7 +47,8 @@ export const serveConsumer = (
   Effect.gen(function* () {
     const { clientId, password, share, sparkplugHost, user } = config
     const clock = yield* Clock.Clock
-    const sources: Sources = { kinds: config.kinds ?? ["mahalla"], prefix: config.prefix ?? "", tenant: config.tenant }
+    const { kinds = ["mahalla"], prefix = "", tenant, tenants } = config
+    const sources: Sources = { kinds, prefix, tenant, tenants }
     const answers = `${sources.prefix}mahalla/+/+/answer`
     const { hostname, port, protocol } = new URL(config.url)
     const secure = protocol === "mqtts:"

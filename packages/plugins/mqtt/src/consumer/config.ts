@@ -17,6 +17,11 @@ export const MqttConsumerConfig = Schema.Struct({
   client: Schema.optionalKey(Schema.Struct({ certificate: Schema.NonEmptyString, key: Schema.NonEmptyString })),
   /** Slug of the tenant whose devices those are that name none: all but the kind `mahalla`. */
   tenant: Schema.String.check(Schema.isPattern(/^[a-z0-9][a-z0-9-]{0,62}$/)),
+  /**
+   * Slugs of the tenants that this broker may speak for on `mahalla/{tenant}/…`, and whose commands go there. Default: all, for one broker of all
+   * cities; where a city has a broker of its own, name the city.
+   */
+  tenants: Schema.optionalKey(Schema.NonEmptyArray(Schema.String.check(Schema.isPattern(/^[a-z0-9][a-z0-9-]{0,62}$/)))),
   /** Which topics are read. Default: `mahalla` alone. */
   kinds: Schema.optionalKey(
     Schema.NonEmptyArray(Schema.Literals(["mahalla", "chirpstack", "things-stack", "sparkplug"]))
