@@ -47,6 +47,9 @@ const Origin = Schema.String.check(
   )
 )
 
+/** As text: sums outgrow the numbers of some languages. */
+const MinorUnits = Schema.String.check(Schema.isPattern(/^(?:0|[1-9]\d{0,14})$/))
+
 export const TenantSettings = Schema.Struct({
   /** IANA name, as `Asia/Tashkent`. */
   timeZone: TimeZone,
@@ -71,6 +74,21 @@ export const TenantSettings = Schema.Struct({
   apps: Schema.optionalKey(Schema.Struct({ approval: Schema.Literals(["required", "none"]) })),
   /** Payouts to one person in 24 hours; further ones wait, and staff is alerted. Default 50. */
   payoutsPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000 }))),
+  /** Limits of payouts, in minor units of the currency. */
+  payouts: Schema.optionalKey(
+    Schema.Struct({
+      /** What is more than this is approved by somebody who has not decided it. Default: nothing is. */
+      approveAbove: Schema.optionalKey(MinorUnits),
+      /** Sent to one person in a day of the tenant's time zone; what is more waits. Default: no limit, as for the next two. */
+      personDay: Schema.optionalKey(MinorUnits),
+      /** Sent in a day, all in all. */
+      day: Schema.optionalKey(MinorUnits),
+      /** Sent in a day by rails, by their instance names. */
+      rails: Schema.optionalKey(Schema.Record(Schema.String, MinorUnits)),
+      /** Hours that a payout waits which goes elsewhere than the person's last one. Default 24. */
+      coolingOffHours: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_760 })))
+    })
+  ),
   /** Hours after its first use for which a device is new: a payout that then goes elsewhere than before waits, and staff is alerted. Default 72. */
   newDeviceHours: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_760 }))),
   /** Minutes without its condition after which an alert that came and went too often is cleared; 0: at once. Default 15. */

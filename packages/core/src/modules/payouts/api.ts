@@ -15,31 +15,13 @@ import { needsIdempotencyKey, once, takesIdempotencyKey } from "../../kernel/htt
 import { Id } from "../../kernel/ids.ts"
 import { demand, demandEverywhere, may } from "../../kernel/policy/Policy.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
-import type { Payout } from "./model.ts"
 import { refusePayout, settlePayout } from "./jobs.ts"
 import { fundBudget, retryPayout } from "./rewards.ts"
 import { listPayouts, loadPayout } from "./sql.ts"
-
-/** Minor units as text: sums outgrow the numbers of some languages. */
-const Amount = Schema.String.check(Schema.isPattern(/^[1-9]\d{0,14}$/)).annotate({ description: "Minor units" })
-
-const PayoutView = Schema.Struct({
-  id: Id,
-  caseId: Id,
-  rule: Schema.String,
-  amount: Schema.String,
-  currency: Schema.String,
-  state: Schema.String,
-  /** The last two digits only. */
-  payee: Schema.String,
-  rail: Schema.String,
-  reference: Schema.NullOr(Schema.String),
-  detail: Schema.NullOr(Schema.String),
-  createdAt: Schema.String,
-  changedAt: Schema.String
-}).annotate({ identifier: "Payout" })
+import { Amount, PayoutView, viewOf } from "./view.ts"
 
 const AccountView = Schema.Struct({
+  id: Id,
   kind: Schema.String,
   name: Schema.String,
   currency: Schema.String,
@@ -98,21 +80,6 @@ export const PayoutsApi = cityApi("payouts")
   )
   .prefix("/v1")
 
-const viewOf = (payout: Payout) => ({
-  id: payout.id,
-  caseId: payout.caseId,
-  rule: payout.rule,
-  amount: String(payout.amount),
-  currency: payout.currency,
-  state: payout.state,
-  payee: payout.payee === "" ? "" : `…${payout.payee.slice(-2)}`,
-  rail: payout.rail,
-  reference: payout.reference,
-  detail: payout.detail,
-  createdAt: payout.createdAt.toISOString(),
-  changedAt: payout.changedAt.toISOString()
-})
-
 const handlers = HttpApiBuilder.group(PayoutsApi, "payouts", (group) =>
   group
     .handle("listPayouts", ({ query }) =>
@@ -151,12 +118,12 @@ const handlers = HttpApiBuilder.group(PayoutsApi, "payouts", (group) =>
           yield* demandEverywhere("payout.settle")
           const payout = yield* loadPayout(params.id, true)
           if (payout === undefined) return yield* new NotFound({ what: "payout", id: params.id })
-          if (payout.state === "reserved" && payload.outcome === "failed") {
+          if (["requested", "approved", "reserved"].includes(payout.state) && payload.outcome === "failed") {
             yield* refusePayout(payout, payload.reason)
             return viewOf((yield* loadPayout(payout.id))!)
           }
           if (payout.state !== "unknown" && payout.state !== "manual") {
-            const message = `The payout is ${payout.state}; by hand only unknown and manual ones are settled, and reserved ones as failed.`
+            const message = `The payout is ${payout.state}; by hand only unknown and manual ones are settled, and what was not sent yet as failed.`
             return yield* new Refused({ code: "not-open", message })
           }
           if (payload.outcome === "succeeded" && payload.reference === undefined) {
@@ -192,8 +159,15 @@ const handlers = HttpApiBuilder.group(PayoutsApi, "payouts", (group) =>
         Effect.gen(function* () {
           yield* demandEverywhere("account.read")
           const { sql, tenantId } = yield* TenantTx
-          const rows = yield* sql<{ kind: string; name: string; currency: string; balance: bigint; reserved: bigint }>`
-            select kind, name, currency, balance, reserved from mahalla.account where tenant_id = ${tenantId} order by kind, name`
+          const rows = yield* sql<{
+            id: string
+            kind: string
+            name: string
+            currency: string
+            balance: bigint
+            reserved: bigint
+          }>`
+            select id, kind, name, currency, balance, reserved from mahalla.account where tenant_id = ${tenantId} order by kind, name`
           return {
             items: rows.map((row) => ({ ...row, balance: String(row.balance), reserved: String(row.reserved) }))
           }

@@ -4,7 +4,6 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { inject } from "vitest"
 import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/Database.ts"
-import { readMigration } from "../../kernel/db/Migration.ts"
 import { newId, referenceOf } from "../../kernel/ids.ts"
 import { Keys } from "../../kernel/keys/Keys.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
@@ -20,10 +19,9 @@ import { payJob, refusePayout } from "./jobs.ts"
 import { unbalanced } from "./ledger.ts"
 import { fundBudget, requestReward } from "./rewards.ts"
 import { loadPayout } from "./sql.ts"
+import { payoutsMigrations } from "./migrations.ts"
 
-const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
-  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
-)
+const migrations = payoutsMigrations
 const rails = Layer.effect(
   PaymentRails,
   Effect.map(Payments, (payments) => new Map([["memory", payments]]))
@@ -176,7 +174,7 @@ layer(rooms, { excludeTestServices: true })("payouts that go elsewhere than befo
     })
   )
 
-  it.effect("go_at_once_and_are_written_down_when_the_device_is_the_persons_own", () =>
+  it.effect("cool_off_and_are_written_down_when_the_device_is_the_persons_own", () =>
     Effect.gen(function* () {
       const { changes, comesOnAnotherDevice, movesTo, passes, reward } = yield* paidCitizen
       yield* movesTo("+998901230011")
@@ -184,6 +182,11 @@ layer(rooms, { excludeTestServices: true })("payouts that go elsewhere than befo
       yield* comesOnAnotherDevice
       yield* passes(73)
       yield* movesTo("+998901230012")
+      const elsewhere = yield* reward
+      assert.strictEqual(yield* elsewhere.state, "reserved")
+      yield* passes(25)
+      assert.strictEqual(yield* elsewhere.state, "succeeded")
+      // Where it has gone once it goes at once.
       assert.strictEqual(yield* (yield* reward).state, "succeeded")
       assert.deepEqual(
         (yield* changes).map(({ payload }) => payload["newDevice"]),
@@ -199,7 +202,7 @@ layer(rooms, { excludeTestServices: true })("payouts that go elsewhere than befo
         Effect.flatMap(
           PlatformTx,
           ({ sql }) =>
-            sql`update mahalla.tenant set settings = settings || '{"newDeviceHours": 2}' where tenant_id = ${tenantId}`
+            sql`update mahalla.tenant set settings = settings || '{"newDeviceHours": 2, "payouts": {"coolingOffHours": 0}}' where tenant_id = ${tenantId}`
         )
       )
       yield* forgetTenants

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
+import { countPayout } from "./limits.ts"
 import { type Payout, PayoutHeld } from "./model.ts"
 import { waitsForPayee } from "./payee.ts"
 
@@ -16,7 +17,8 @@ export const payoutsPerDay = 50
 /** What a held payout says of itself, for the treasurer. */
 const reasons = {
   often: "It waits: the person was paid very often within a day.",
-  elsewhere:
+  elsewhere: "It waits: it goes elsewhere than the last one. It goes on by itself when it has cooled off.",
+  newDevice:
     "It waits: it goes elsewhere than the last one, and the person has come on a new device. Settle it as failed if that was not they."
 } as const
 
@@ -35,16 +37,22 @@ export const heldBecause = Effect.fn("payouts.heldBecause")(function* (payout: P
   })
   // One after the other: two at once would not see each other.
   yield* sql`select pg_advisory_xact_lock(hashtextextended(${`mahalla.payouts ${principalId}`}, hashtextextended(${tenantId}, 0)))`
-  if (yield* waitsForPayee(payout)) {
-    yield* hold("elsewhere")
-    return reasons.elsewhere
+  const changed = yield* waitsForPayee(payout)
+  if (changed !== undefined) {
+    yield* hold(changed)
+    return reasons[changed]
   }
   const [paid] = yield* sql<{ times: number }>`
     select count(*)::int as times from mahalla.payout
     where tenant_id = ${tenantId} and principal_id = ${principalId} and state in ('submitting', 'unknown', 'succeeded')
       and changed_at > ${new Date(now - 86_400_000)}`
   const perDay = (yield* tenantSettings).payoutsPerDay ?? payoutsPerDay
-  if (paid!.times < perDay) return undefined
+  if (paid!.times < perDay) {
+    const limit = yield* countPayout(payout)
+    if (limit !== undefined && payout.detail !== limit)
+      yield* sql`update mahalla.payout set detail = ${limit} where tenant_id = ${tenantId} and id = ${id}`
+    return limit
+  }
   if (yield* hold("often")) {
     const facts = { payoutId: id, principalId, amount: String(amount), currency, rail, perDay: String(perDay) }
     yield* appendEvent(PayoutHeld, facts, { caseId })

@@ -13,22 +13,15 @@ import { mask } from "../../kernel/mask.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
 import { type PaymentOutcome, PaymentsError } from "../../ports/Payments.ts"
 import { heldBecause } from "./hold.ts"
-import { post, postPending, voidPending } from "./ledger.ts"
-import { type Payout, PayoutFailed, PayoutSucceeded, PayoutUnknown } from "./model.ts"
+import { postPending } from "./ledger.ts"
+import { uncountPayout } from "./limits.ts"
+import { factsOf, type Payout, PayoutFailed, PayoutSucceeded, PayoutUnknown } from "./model.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
-import { reserveWaiting, transferOf } from "./rewards.ts"
+import { bookByHand, releasePayout, reserveWaiting } from "./rewards.ts"
 import { loadPayout, movePayout } from "./sql.ts"
 
 /** Milliseconds after which a payment that the rail has never heard of is sent again under its id. */
 const resendAfter = 5_000
-
-const factsOf = (payout: Payout) => ({
-  payoutId: payout.id,
-  principalId: payout.principalId,
-  amount: String(payout.amount),
-  currency: payout.currency,
-  rail: payout.rail
-})
 
 /** Books what the rail said, once. */
 export const settlePayout = Effect.fn("payouts.settle")(function* (id: string, outcome: PaymentOutcome) {
@@ -42,14 +35,15 @@ export const settlePayout = Effect.fn("payouts.settle")(function* (id: string, o
   switch (outcome.state) {
     case "succeeded":
       // What was paid by hand without money set aside is booked now.
-      if (payout.pendingId === null) yield* post(yield* transferOf(payout))
+      if (payout.pendingId === null) yield* bookByHand(payout)
       else yield* postPending(payout.pendingId)
       yield* movePayout(payout, "succeeded", { reference: outcome.reference })
       return yield* Effect.asVoid(
         appendEvent(PayoutSucceeded, { ...factsOf(payout), reference: outcome.reference }, context)
       )
     case "failed":
-      if (payout.pendingId !== null) yield* voidPending(payout.pendingId)
+      yield* releasePayout(payout)
+      yield* uncountPayout(payout)
       yield* movePayout(payout, "failed", { detail: `${outcome.code}: ${outcome.message}` })
       return yield* Effect.asVoid(appendEvent(PayoutFailed, { ...factsOf(payout), detail: outcome.code }, context))
     case "pending":
@@ -63,9 +57,9 @@ export const settlePayout = Effect.fn("payouts.settle")(function* (id: string, o
   }
 })
 
-/** Nothing of it was sent, and nothing will be: the money goes back to the budget. For a locked payout that is `reserved`. */
+/** Nothing of it was sent, and nothing will be: the money goes back to the budget. For a locked payout that is `requested`, `approved` or `reserved`. */
 export const refusePayout = Effect.fn("payouts.refuse")(function* (payout: Payout, reason: string) {
-  yield* voidPending(payout.pendingId!)
+  yield* releasePayout(payout)
   yield* movePayout(payout, "failed", { detail: `by-hand: ${reason}` })
   yield* appendEvent(PayoutFailed, { ...factsOf(payout), detail: "by-hand" }, { caseId: payout.caseId })
 })
@@ -100,8 +94,9 @@ const submit = Effect.fn("payouts.submit")(function* (tenantId: string, payout: 
           withTenant(tenantId)(
             Effect.gen(function* () {
               const now = yield* loadPayout(payout.id, true)
-              if (now?.state === "submitting" && payout.state === "reserved")
-                yield* movePayout(now, "reserved", { detail: error.message })
+              if (now?.state !== "submitting" || payout.state !== "reserved") return
+              yield* uncountPayout(now)
+              yield* movePayout(now, "reserved", { detail: error.message })
             })
           ).pipe(Effect.andThen(Effect.fail(error)))
     )
@@ -212,7 +207,10 @@ const recoverRequested = Effect.gen(function* () {
   const tenants = yield* withPlatform(
     Effect.flatMap(
       PlatformTx,
-      ({ sql }) => sql<{ tenant_id: string }>`select distinct tenant_id from mahalla.payout where state = 'requested'`
+      ({ sql }) =>
+        sql<{
+          tenant_id: string
+        }>`select distinct tenant_id from mahalla.payout where state in ('requested', 'approved')`
     )
   )
   for (const { tenant_id } of tenants) {

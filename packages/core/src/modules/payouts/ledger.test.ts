@@ -6,14 +6,12 @@ import pg from "pg"
 import * as Redacted from "effect/Redacted"
 import { inject } from "vitest"
 import { type Database, TenantTx, withTenant } from "../../kernel/db/Database.ts"
-import { readMigration } from "../../kernel/db/Migration.ts"
 import { createTenant, TestKernel, testKernel } from "../../testing/kernel.ts"
 import { accountOf, post, postPending, reserve, unbalanced, voidPending } from "./ledger.ts"
 import type { Account } from "./model.ts"
+import { payoutsMigrations } from "./migrations.ts"
 
-const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
-  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
-)
+const migrations = payoutsMigrations
 const currency = "UZS"
 
 const accounts = Effect.gen(function* () {

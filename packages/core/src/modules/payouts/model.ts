@@ -6,10 +6,10 @@ import * as Schema from "effect/Schema"
 import { defineEvent } from "../../kernel/events/Event.ts"
 
 /**
- * `funding`: where the city's money comes from. `budget`: what may be paid from. `clearing`: what a rail has paid out for us and is not yet
- * settled with it. `fees`: what rails cost. `suspense`: money whose place a person must still decide.
+ * `funding`: where the city's money comes from. `budget`: what may be paid from. `liability`: what is owed to citizens and not paid yet.
+ * `clearing`: what a rail has paid out for us and is not yet settled with it. `fees`: what rails cost. `suspense`: money whose place a person must still decide.
  */
-export type AccountKind = "funding" | "budget" | "clearing" | "fees" | "suspense"
+export type AccountKind = "funding" | "budget" | "liability" | "clearing" | "fees" | "suspense"
 
 export interface Account {
   readonly id: string
@@ -28,20 +28,23 @@ export interface Account {
 /** `direct` moves; `reserve` sets aside; `post` moves what was set aside; `void` releases it. */
 export type TransferKind = "direct" | "reserve" | "post" | "void"
 
-export type PayoutState = "requested" | "reserved" | "submitting" | "succeeded" | "failed" | "unknown" | "manual"
+export type PayoutState =
+  "requested" | "approved" | "reserved" | "submitting" | "succeeded" | "failed" | "unknown" | "manual" | "returned"
 
 /**
- * Where a payout may go; the database keeps to it too. `unknown` ends by the rail's word about this id or by a person, never by itself.
+ * Where a payout may go; the database keeps to it too. `requested` waits for an approval, `approved` for the budget. `unknown` ends by the rail's word about this id or by a person, never by itself.
  * `submitting` goes back to `reserved` only when the rail surely did nothing; what is `reserved` may be refused by a person.
  */
 export const nextStates: Readonly<Record<PayoutState, ReadonlyArray<PayoutState>>> = {
-  requested: ["reserved", "manual"],
+  requested: ["approved", "failed", "manual"],
+  approved: ["reserved", "failed", "manual"],
   reserved: ["submitting", "failed"],
   submitting: ["succeeded", "failed", "unknown", "reserved"],
   unknown: ["succeeded", "failed", "manual"],
   manual: ["succeeded", "failed"],
-  succeeded: [],
-  failed: []
+  succeeded: ["returned"],
+  failed: [],
+  returned: []
 }
 
 export interface Payout {
@@ -53,6 +56,10 @@ export interface Payout {
   /** Counts up each time a failed one is tried again under a new id. */
   readonly attempt: number
   readonly principalId: string
+  /** Who decided it; null: the engine. */
+  readonly decidedBy: string | null
+  /** Who approved it; null: nobody had to, or nobody has. */
+  readonly approvedBy: string | null
   /** Instance of the rail; empty when the city had none. */
   readonly rail: string
   readonly payeeKind: "phone" | "card-token"
@@ -71,6 +78,15 @@ export interface Payout {
   readonly changedAt: Date
 }
 
+/** What events say of a payout. */
+export const factsOf = (payout: Payout) => ({
+  payoutId: payout.id,
+  principalId: payout.principalId,
+  amount: String(payout.amount),
+  currency: payout.currency,
+  rail: payout.rail
+})
+
 const facts = {
   payoutId: Schema.String,
   principalId: Schema.String,
@@ -83,6 +99,10 @@ export const PayoutRequested = defineEvent({
   id: "payouts.requested",
   payload: Schema.Struct({ ...facts, rule: Schema.String })
 })
+export const PayoutApproved = defineEvent({
+  id: "payouts.approved",
+  payload: Schema.Struct(facts)
+})
 export const PayoutSucceeded = defineEvent({
   id: "payouts.succeeded",
   payload: Schema.Struct({ ...facts, reference: Schema.String })
@@ -90,6 +110,16 @@ export const PayoutSucceeded = defineEvent({
 export const PayoutFailed = defineEvent({
   id: "payouts.failed",
   payload: Schema.Struct({ ...facts, detail: Schema.String })
+})
+/** A payment that had succeeded came back: the rail says so in its register. */
+export const PayoutReturned = defineEvent({
+  id: "payouts.returned",
+  payload: Schema.Struct({ ...facts, reference: Schema.String })
+})
+/** A payment that counted as failed was made after all: it is in the suspense account, and somebody must look. */
+export const PayoutContradicted = defineEvent({
+  id: "payouts.contradicted",
+  payload: Schema.Struct({ ...facts, reference: Schema.String })
 })
 export const PayoutUnknown = defineEvent({
   id: "payouts.unknown",
@@ -110,6 +140,16 @@ export const PayeeChanged = defineEvent({
     newDevice: Schema.Boolean
   }),
   personal: ["payee"]
+})
+/** Somebody has moved money between accounts to correct a mistake. */
+export const LedgerCorrected = defineEvent({
+  id: "payouts.ledger-corrected",
+  payload: Schema.Struct({
+    transferId: Schema.String,
+    amount: Schema.String,
+    currency: Schema.String,
+    memo: Schema.String
+  })
 })
 export const BudgetFunded = defineEvent({
   id: "payouts.budget-funded",

@@ -19,8 +19,11 @@ const hasChanged = Effect.fnUntraced(function* (payout: Payout) {
   return last !== undefined && (last.payee !== payout.payee || last.payeeKind !== payout.payeeKind)
 })
 
-/** When a payout that goes elsewhere may go: its person had come on a new device before it was made. Undefined: at once. */
-const waitsUntil = Effect.fnUntraced(function* (payout: Payout) {
+/** Hours, unless the tenant's settings say otherwise. */
+export const coolingOffHours = 24
+
+/** When the device on which its person had come before it was made is no longer new. Undefined: there was none. */
+const trustedAt = Effect.fnUntraced(function* (payout: Payout) {
   const hours = (yield* tenantSettings).newDeviceHours ?? newDeviceHours
   const to = payout.createdAt
   const from = new Date(to.getTime() - hours * hour)
@@ -32,12 +35,16 @@ const waitsUntil = Effect.fnUntraced(function* (payout: Payout) {
 export const notePayee = Effect.fn("payouts.notePayee")(function* (payout: Payout) {
   if (!(yield* hasChanged(payout))) return
   const { caseId, id, payee, principalId } = payout
-  const newDevice = (yield* waitsUntil(payout)) !== undefined
+  const newDevice = (yield* trustedAt(payout)) !== undefined
   yield* appendEvent(PayeeChanged, { payoutId: id, principalId, payee, newDevice }, { caseId })
 })
 
-/** Whether a reserved payout must wait for its destination still. */
+/** Why a reserved payout must wait for its destination still. */
 export const waitsForPayee = Effect.fnUntraced(function* (payout: Payout) {
-  const until = (yield* hasChanged(payout)) ? yield* waitsUntil(payout) : undefined
-  return until !== undefined && until.getTime() > (yield* Clock.currentTimeMillis)
+  if (!(yield* hasChanged(payout))) return undefined
+  const now = yield* Clock.currentTimeMillis
+  const trusted = yield* trustedAt(payout)
+  if (trusted !== undefined && trusted.getTime() > now) return "newDevice" as const
+  const cooling = (yield* tenantSettings).payouts?.coolingOffHours ?? coolingOffHours
+  return payout.createdAt.getTime() + cooling * hour > now ? ("elsewhere" as const) : undefined
 })

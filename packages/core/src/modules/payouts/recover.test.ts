@@ -4,7 +4,6 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { inject } from "vitest"
 import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/Database.ts"
-import { readMigration } from "../../kernel/db/Migration.ts"
 import { newId, referenceOf } from "../../kernel/ids.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
@@ -14,10 +13,9 @@ import { payJob, recoverPayouts } from "./jobs.ts"
 import { accountOf, post, unbalanced } from "./ledger.ts"
 import type { PayoutState } from "./model.ts"
 import { fundBudget, requestReward } from "./rewards.ts"
+import { payoutsMigrations } from "./migrations.ts"
 
-const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
-  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
-)
+const migrations = payoutsMigrations
 
 /** What the rail says next; it refuses every form that it is sent. */
 let word: PaymentStatus = { state: "not-found", final: false }
@@ -126,7 +124,7 @@ layer(Layer.merge(kernel, rails), { excludeTestServices: true })("recovery of pa
   it.effect("lets_a_waiting_payout_go_on_when_money_comes_back", () =>
     Effect.gen(function* () {
       const { inside, payout } = yield* decided(0n)
-      assert.strictEqual((yield* payout).state, "requested")
+      assert.strictEqual((yield* payout).state, "approved")
       // Not by funding, which looks for those that wait by itself.
       yield* inside(
         Effect.gen(function* () {

@@ -4,7 +4,6 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { inject } from "vitest"
 import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/Database.ts"
-import { readMigration } from "../../kernel/db/Migration.ts"
 import { newId, referenceOf } from "../../kernel/ids.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
@@ -16,10 +15,9 @@ import { nextStates, type PayoutState } from "./model.ts"
 import { settlePayout } from "./jobs.ts"
 import { fundBudget, requestReward, retryPayout } from "./rewards.ts"
 import { loadPayout, movePayout } from "./sql.ts"
+import { payoutsMigrations } from "./migrations.ts"
 
-const migrations = ["0001_payouts.sql", "0002_payee.breaking.sql", "0003_refuse-reserved.sql"].map((file) =>
-  readMigration("payouts", new URL(`./migrations/${file}`, import.meta.url))
-)
+const migrations = payoutsMigrations
 
 const rails = Layer.effect(
   PaymentRails,
@@ -55,9 +53,14 @@ const decided = Effect.fnUntraced(function* (budget: bigint) {
     Effect.gen(function* () {
       const { sql } = yield* TenantTx
       const payouts = yield* sql<Row>`select id, state, pending_id from mahalla.payout`
-      const [account] = yield* sql<{ balance: bigint; reserved: bigint }>`
-        select balance, reserved from mahalla.account where kind = 'budget'`
-      return { payouts, budget: [account?.balance ?? 0n, account?.reserved ?? 0n] }
+      const accounts = yield* sql<{ kind: string; balance: bigint; reserved: bigint }>`
+        select kind, balance, reserved from mahalla.account where kind in ('budget', 'liability')`
+      const of = (kind: string) => accounts.find((account) => account.kind === kind)
+      return {
+        payouts,
+        budget: of("budget")?.balance ?? 0n,
+        owed: [of("liability")?.balance, of("liability")?.reserved]
+      }
     })
   )
   return { tenantId, inside, ask, stored }
@@ -73,12 +76,12 @@ layer(Layer.merge(kernel, rails), { excludeTestServices: true })("rewards", (it)
         Array.from({ length: 12 }, () => ask),
         { concurrency: "unbounded" }
       )
-      const { payouts, budget } = yield* stored
+      const { payouts, budget, owed } = yield* stored
       assert.deepStrictEqual(
         payouts.map((payout) => payout.state),
         ["reserved"]
       )
-      assert.deepStrictEqual(budget, [1_000n, 300n])
+      assert.deepStrictEqual([budget, owed], [700n, [300n, 300n]])
       assert.deepStrictEqual(yield* inside(unbalanced), [])
     })
   )
@@ -87,13 +90,13 @@ layer(Layer.merge(kernel, rails), { excludeTestServices: true })("rewards", (it)
     Effect.gen(function* () {
       const { inside, ask, stored } = yield* decided(0n)
       yield* ask
-      assert.strictEqual((yield* stored).payouts[0]?.state, "requested")
+      assert.strictEqual((yield* stored).payouts[0]?.state, "approved")
       yield* inside(fundBudget({ amount: 299n, memo: "Not enough" }))
-      assert.strictEqual((yield* stored).payouts[0]?.state, "requested")
+      assert.strictEqual((yield* stored).payouts[0]?.state, "approved")
       yield* inside(fundBudget({ amount: 1n, memo: "Now it is" }))
-      const { payouts, budget } = yield* stored
+      const { payouts, budget, owed } = yield* stored
       assert.strictEqual(payouts[0]?.state, "reserved")
-      assert.deepStrictEqual(budget, [300n, 300n])
+      assert.deepStrictEqual([budget, owed], [0n, [300n, 300n]])
     })
   )
 
@@ -119,15 +122,16 @@ layer(Layer.merge(kernel, rails), { excludeTestServices: true })("rewards", (it)
       yield* inside(settlePayout(first!.id, { state: "failed", code: "no-such-phone", message: "No such phone." }))
       // The decision alone pays no second time.
       yield* ask
-      assert.deepStrictEqual((yield* stored).budget, [1_000n, 0n])
+      const { budget: back, owed: none } = yield* stored
+      assert.deepStrictEqual([back, none], [1_000n, [0n, 0n]])
       const answers = yield* Effect.all(
         Array.from({ length: 8 }, () => Effect.exit(retry)),
         { concurrency: "unbounded" }
       )
       assert.strictEqual(answers.filter(Exit.isSuccess).length, 1)
-      const { payouts, budget } = yield* stored
+      const { payouts, budget, owed } = yield* stored
       assert.deepStrictEqual(payouts.map(({ state }) => state).toSorted(), ["failed", "reserved"])
-      assert.deepStrictEqual(budget, [1_000n, 300n])
+      assert.deepStrictEqual([budget, owed], [700n, [300n, 300n]])
       assert.deepStrictEqual(yield* inside(unbalanced), [])
     })
   )

@@ -10,33 +10,91 @@ import { phoneOf, type PhoneRow } from "../../kernel/personal/people.ts"
 import { Actor } from "../../kernel/policy/Principal.ts"
 import { PaymentRails } from "../../kernel/ports.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
-import { accountOf, post, reserve } from "./ledger.ts"
+import { needsApproval } from "./approvals.ts"
+import { accountOf, post, reserve, voidPending } from "./ledger.ts"
 import { BudgetFunded, type Payout, PayoutRequested } from "./model.ts"
 import { notePayee } from "./payee.ts"
 import { loadPayout, movePayout, payeeColumn } from "./sql.ts"
 
-/** From the budget to what the rail has paid out for us; what was paid by hand has a clearing account of its own. */
-export const transferOf = Effect.fnUntraced(function* (payout: Payout) {
+/** What is owed to the citizen becomes what the rail has paid out for us. */
+const transferOf = Effect.fnUntraced(function* (payout: Payout) {
   return {
-    debit: yield* accountOf("budget", payout.currency),
-    credit: yield* accountOf("clearing", payout.currency, payout.rail === "" ? "by-hand" : payout.rail),
-    amount: payout.amount,
-    currency: payout.currency,
-    memo: `${payout.rule} for case ${payout.caseId}`,
-    payoutId: payout.id
+    debit: yield* accountOf("liability", payout.currency),
+    credit: yield* accountOf("clearing", payout.currency, payout.rail),
+    ...about(payout)
   }
 })
 
-/** Sets the money aside and hands the payout to its job; stays `requested` while the budget has not enough. */
+const about = ({ amount, caseId, currency, id, rule }: Payout) => ({
+  amount,
+  currency,
+  memo: `${rule} for case ${caseId}`,
+  payoutId: id
+})
+
+/** From the budget to what is owed to citizens. Refused as `insufficient-funds`. */
+const owe = Effect.fnUntraced(function* (payout: Payout) {
+  yield* post({
+    debit: yield* accountOf("budget", payout.currency),
+    credit: yield* accountOf("liability", payout.currency),
+    ...about(payout)
+  })
+})
+
+/** What was paid by hand, without money set aside before: it has a clearing account of its own. */
+export const bookByHand = Effect.fnUntraced(function* (payout: Payout) {
+  yield* owe(payout)
+  yield* post({
+    ...(yield* transferOf(payout)),
+    credit: yield* accountOf("clearing", payout.currency, payout.rail === "" ? "by-hand" : payout.rail)
+  })
+})
+
+/** Nothing will be paid: what was set aside is owed to nobody any more, and goes back to the budget. */
+export const releasePayout = Effect.fnUntraced(function* (payout: Payout) {
+  if (payout.pendingId === null) return
+  const { sql, tenantId } = yield* TenantTx
+  yield* voidPending(payout.pendingId)
+  const [from] = yield* sql<{ kind: string }>`
+    select a.kind from mahalla.ledger_transfer t join mahalla.account a on a.tenant_id = t.tenant_id and a.id = t.debit_id
+    where t.tenant_id = ${tenantId} and t.id = ${payout.pendingId}`
+  // What was reserved before payouts were owed stands in the budget still.
+  if (from?.kind !== "liability") return
+  yield* post({
+    debit: yield* accountOf("liability", payout.currency),
+    credit: yield* accountOf("budget", payout.currency),
+    ...about(payout)
+  })
+})
+
+/** Sets the money of an approved payout aside and hands it to its job; it stays `approved` while the budget has not enough. */
 export const tryReserve = Effect.fn("payouts.tryReserve")(function* (payout: Payout) {
-  const pendingId = yield* reserve(yield* transferOf(payout)).pipe(
-    Effect.catchTag("Refused", () => Effect.succeed(undefined))
+  const owed = yield* owe(payout).pipe(
+    Effect.as(true),
+    Effect.catchTag("Refused", () => Effect.succeed(false))
   )
-  if (pendingId === undefined) return false
+  if (!owed) return false
+  const pendingId = yield* reserve(yield* transferOf(payout))
   yield* movePayout(payout, "reserved", { pendingId })
   // With the key of the safety net under it: a queue that knows the one takes no other.
   yield* enqueue([{ topic: "payouts.pay", body: { payoutId: payout.id }, uniqueKey: payout.id, maxAttempts: 100 }])
   return true
+})
+
+/** What becomes of an approved payout; false where it waits for the budget. */
+export const proceed = Effect.fn("payouts.proceed")(function* (payout: Payout) {
+  if (payout.rail !== "" && payout.payee !== "") return yield* tryReserve(payout)
+  const detail =
+    payout.rail === "" ? `No payment rail pays ${payout.currency} to phones.` : "The person has no phone number."
+  yield* movePayout(payout, "manual", { detail })
+  return true
+})
+
+/** Approves what needs nobody. */
+const begin = Effect.fnUntraced(function* (payout: Payout) {
+  if (yield* needsApproval(payout)) return true
+  yield* movePayout(payout, "approved")
+  return yield* proceed({ ...payout, state: "approved" })
 })
 
 export interface RewardRequest {
@@ -67,8 +125,8 @@ const openPayout = Effect.fnUntraced(function* (wanted: NewPayout) {
   const sealed = phone === null ? null : yield* payeeColumn.seal(id, phone)
   const at = new Date(yield* Clock.currentTimeMillis)
   const made = yield* sql`
-    insert into mahalla.payout (tenant_id, id, case_id, rule, attempt, principal_id, rail, payee_kind, payee, payee_sealed, amount, currency, state, created_at, changed_at)
-    values (${tenantId}, ${id}, ${caseId}, ${rule}, ${attempt}, ${principalId}, ${rail ?? ""}, 'phone', '', ${sealed}, ${amount},
+    insert into mahalla.payout (tenant_id, id, case_id, rule, attempt, principal_id, decided_by, rail, payee_kind, payee, payee_sealed, amount, currency, state, created_at, changed_at)
+    values (${tenantId}, ${id}, ${caseId}, ${rule}, ${attempt}, ${principalId}, ${actor.id}, ${rail ?? ""}, 'phone', '', ${sealed}, ${amount},
             ${currency}, 'requested', ${at}, ${at})
     on conflict do nothing returning id`
   if (made.length === 0) return undefined
@@ -79,11 +137,7 @@ const openPayout = Effect.fnUntraced(function* (wanted: NewPayout) {
   )
   const payout = (yield* loadPayout(id, true))!
   yield* notePayee(payout)
-  if (rail !== undefined && phone !== null) yield* tryReserve(payout)
-  else
-    yield* movePayout(payout, "manual", {
-      detail: rail === undefined ? `No payment rail pays ${currency} to phones.` : "The person has no phone number."
-    })
+  yield* begin(payout)
   return id
 })
 
@@ -121,10 +175,17 @@ export const retryPayout = Effect.fn("payouts.retry")(function* (payout: Payout)
 export const reserveWaiting = Effect.fn("payouts.reserveWaiting")(function* (currency: string) {
   const { sql, tenantId } = yield* TenantTx
   const waiting = yield* sql<{ id: string }>`
-    select id from mahalla.payout where tenant_id = ${tenantId} and state = 'requested' and currency = ${currency} order by id limit 1000`
+    select id from mahalla.payout
+    where tenant_id = ${tenantId} and state in ('approved', 'requested') and currency = ${currency} order by state, id limit 1000`
   for (const { id } of waiting) {
     const payout = yield* loadPayout(id, true)
-    if (payout?.state === "requested" && !(yield* tryReserve(payout))) break
+    const goes =
+      payout?.state === "approved"
+        ? yield* proceed(payout)
+        : payout?.state === "requested"
+          ? yield* begin(payout)
+          : true
+    if (!goes) break
   }
 })
 

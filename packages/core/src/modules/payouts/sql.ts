@@ -6,7 +6,7 @@ import { mask } from "../../kernel/mask.ts"
 import { sealedColumn } from "../../kernel/personal/Vault.ts"
 import { nextStates, type Payout, type PayoutState } from "./model.ts"
 
-const columns = `id, case_id as "caseId", rule, attempt::int as attempt, principal_id as "principalId", rail, payee_kind as "payeeKind", payee, payee_sealed, amount, currency, state,
+const columns = `id, case_id as "caseId", rule, attempt::int as attempt, principal_id as "principalId", decided_by as "decidedBy", approved_by as "approvedBy", rail, payee_kind as "payeeKind", payee, payee_sealed, amount, currency, state,
   pending_id as "pendingId", reference, detail, created_at as "createdAt", changed_at as "changedAt"`
 
 /** Where a payout goes: a phone, or a rail's token. */
@@ -67,7 +67,12 @@ export const listPayouts = Effect.fnUntraced(function* (filter: {
 export const movePayout = Effect.fnUntraced(function* (
   payout: Payout,
   to: PayoutState,
-  change: { readonly detail?: string | null; readonly reference?: string; readonly pendingId?: string } = {}
+  change: {
+    readonly detail?: string | null
+    readonly reference?: string
+    readonly pendingId?: string
+    readonly approvedBy?: string
+  } = {}
 ) {
   if (!nextStates[payout.state].includes(to))
     return yield* Effect.die(new Error(`Payout ${payout.id} cannot go from ${payout.state} to ${to}`))
@@ -76,6 +81,6 @@ export const movePayout = Effect.fnUntraced(function* (
   yield* sql`
     update mahalla.payout
     set state = ${to}, changed_at = ${at}, detail = ${change.detail == null ? null : mask(change.detail)}, reference = coalesce(${change.reference ?? null}, reference),
-        pending_id = coalesce(${change.pendingId ?? null}::uuid, pending_id)
+        pending_id = coalesce(${change.pendingId ?? null}::uuid, pending_id), approved_by = coalesce(${change.approvedBy ?? null}::uuid, approved_by)
     where tenant_id = ${tenantId} and id = ${payout.id}`
 })
