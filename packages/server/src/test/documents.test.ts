@@ -62,6 +62,7 @@ describe("the API document", () => {
     expect(new Set(keyed.filter((name) => !/cases\/[a-z-]+(\/\{id\}\/transitions\/[a-z-]+)?$/.test(name)))).toEqual(
       new Set([
         "post /v1/accounts/budget/funds (needed)",
+        "post /v1/accounts/corrections (needed)",
         "post /v1/alerts/acknowledgements",
         "post /v1/api-keys",
         "post /v1/apps",

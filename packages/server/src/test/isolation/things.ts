@@ -18,6 +18,9 @@ export interface Things extends WaterThings {
   readonly violation: string
   readonly attachment: string
   readonly payout: string
+  /** The budget. */
+  readonly account: string
+  readonly difference: string
   readonly grant: string
   readonly role: string
   readonly delegation: string
@@ -84,6 +87,17 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     const { body } = await citizen.get("/v1/payouts")
     return body.items[0]?.state === "succeeded" && String(body.items[0].id)
   })
+  const { body: accounts } = await tenant.staff.treasurer.get("/v1/accounts")
+  const [difference] = await kit.sql<{ id: string }>(
+    `insert into mahalla.reconciliation_difference (tenant_id, id, rail, day, kind, subject, payout_id, ours, theirs, created_at)
+     values ($1, gen_random_uuid(), $2, current_date, 'missing-at-rail', $2, $3, $2, $2, now()) returning id`,
+    [tenant.id, text, payout]
+  )
+  await kit.sql(
+    `insert into mahalla.reconciliation (tenant_id, rail, day, run_at, lines, amount, payouts, booked)
+     values ($1, $2, current_date, now(), 1, 1, 1, 1)`,
+    [tenant.id, text]
+  )
   const staff = await admin.post("/v1/principals", { name: `Staff ${text}` })
   const grant = await admin.post(`/v1/principals/${staff.body.id}/grants`, { role: "inspector" })
   const role = `role-${text.toLowerCase()}`
@@ -138,6 +152,8 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     violation,
     attachment: made.attachment,
     payout,
+    account: String(accounts.items.find(({ kind }: { kind: string }) => kind === "budget").id),
+    difference: difference!.id,
     grant: String(grant.body.id),
     role,
     delegation: String(handed.body.id),
@@ -180,6 +196,8 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/principals")) return [things.citizen.id, tenant.staff.inspector.id]
   if (path.startsWith("/v1/delegations")) return [things.delegation]
   if (path.startsWith("/v1/payouts")) return [things.payout]
+  if (path.startsWith("/v1/accounts")) return [things.account]
+  if (path.startsWith("/v1/reconciliation-differences")) return [things.difference]
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
   if (path.startsWith("/v1/me/sessions")) return [things.session]
   if (path.includes("/apps/")) return [things.app]
