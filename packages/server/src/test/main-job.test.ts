@@ -155,7 +155,7 @@ describe("a photograph", () => {
       "select kind from mahalla.ledger_transfer where payout_id = $1 order by id",
       [paid[0].id]
     )
-    expect(transfers.map((transfer) => transfer.kind)).toEqual(["reserve", "post"])
+    expect(transfers.map((transfer) => transfer.kind)).toEqual(["direct", "reserve", "post"])
     await inState(citizen, at, "rewarded")
     const accounts = (await kit.samarkand.staff.treasurer.get("/v1/accounts")).body.items as ReadonlyArray<
       Record<string, string>
