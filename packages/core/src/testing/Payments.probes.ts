@@ -9,7 +9,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Payments, PaymentsError, type Payee, type PaymentRequest } from "../ports/Payments.ts"
+import { type Payments, PaymentsError, type Payee, type PaymentRequest } from "../ports/Payments.ts"
 import type { Rule } from "./conformance.ts"
 
 /**
