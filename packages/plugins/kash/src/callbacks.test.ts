@@ -124,7 +124,9 @@ describe("callbacks", () => {
         ["callback-duplicate", 1, 2],
         ["callback-reordered", 2, 2],
         ["callback-forged", 0, 0],
-        ["callback-lost", 0, 0]
+        ["callback-lost", 0, 0],
+        // Its clock is off by an hour.
+        ["clock-skew", 0, 0]
       ] as const) {
         const asked = request()
         yield* Effect.promise(() => admin(simulator.url, "PUT", "faults", { next: [fault] }))

@@ -50,7 +50,7 @@ export interface Simulator {
 /** Ends with the test file, if not before. */
 export const start = async (data: string, ...args: ReadonlyArray<string>): Promise<Simulator> => {
   const program = ["--disable-warning=ExperimentalWarning", kashSimulator, "--data", data, "--key", key, ...args]
-  const child = spawn(process.execPath, program, { stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(process.execPath, program, { stdio: ["pipe", "pipe", "pipe"] })
   running.push(child)
   let log = ""
   child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()))

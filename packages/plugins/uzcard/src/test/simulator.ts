@@ -50,7 +50,7 @@ export const start = async (data: string, ...args: ReadonlyArray<string>): Promi
     password,
     ...args
   ]
-  const child = spawn(process.execPath, program, { stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(process.execPath, program, { stdio: ["pipe", "pipe", "pipe"] })
   running.push(child)
   let log = ""
   child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()))
