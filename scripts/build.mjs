@@ -34,12 +34,14 @@ const programs = [
   { out: "server", entry: "packages/server/src/main.ts" }
 ].filter(({ entry }) => existsSync(join(root, entry)))
 
-/** Scripts that a package starts as processes or threads of their own. */
+/** Scripts that a package starts, or has started, as processes or threads of their own. */
 const scripts = [
   "packages/core/src/modules/telemetry/decode/codec/worker.ts",
+  "packages/plugins/kash/src/simulator.ts",
   "packages/plugins/plates/src/worker.ts",
   "packages/plugins/sandbox-identity/src/simulator.ts",
-  "packages/plugins/sandbox-payments/src/simulator.ts"
+  "packages/plugins/sandbox-payments/src/simulator.ts",
+  "packages/plugins/uzcard/src/simulator.ts"
 ]
 
 /** Packages that carry native programs or find their files by name. `dist/<program>/package.json` asks for them. */

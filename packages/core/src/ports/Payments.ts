@@ -125,8 +125,8 @@ export class Payments extends Context.Service<
   }
 >()("@mahalla/ports/Payments") {}
 
-/** 13–19 digits that obey the check digit of ISO/IEC 7812-1. */
-const isCardNumber = (text: string): boolean => {
+/** 13–19 digits that obey the check digit of ISO/IEC 7812-1, with or without spaces and dashes. */
+export const isCardNumber = (text: string): boolean => {
   const digits = text.replace(/[ -]/g, "")
   if (!/^\d{13,19}$/.test(digits)) return false
   const sum = [...digits].reverse().reduce((total, digit, index) => {
@@ -135,6 +135,8 @@ const isCardNumber = (text: string): boolean => {
   }, 0)
   return sum % 10 === 0
 }
+
+const isUuid = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 
 /**
  * What makes a request unfit for any rail with these limits, in words for the `InvalidRequest`; undefined when it is fit. The payee is
@@ -145,7 +147,7 @@ export const paymentMistake = (
   rail: { readonly payees: ReadonlyArray<Payee["kind"]>; readonly currency: string; readonly limit: bigint }
 ): string | undefined => {
   const { id, money, payee, memo } = request
-  if (id !== undefined && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return "The id must be a UUID."
+  if (id !== undefined && !isUuid(id)) return "The id must be a UUID."
   if (money.currency !== rail.currency) return `Only ${rail.currency} is paid here; convert the amount first.`
   if (money.amount <= 0n || money.amount > rail.limit)
     return `The amount must be between 1 and ${rail.limit} minor units of ${rail.currency}.`
@@ -154,6 +156,16 @@ export const paymentMistake = (
   if (payee.kind === "phone" && !/^\+[1-9]\d{6,14}$/.test(payee.value)) return "The phone must be in E.164 form."
   if (payee.kind === "card-token" && (payee.value === "" || isCardNumber(payee.value)))
     return "The payee must be the rail's token for a card, never a card number."
+  return undefined
+}
+
+/** What makes a request for a card's form unfit for any rail, in words for the `InvalidRequest`; undefined when it is fit. */
+export const cardFormMistake = ({ id, returnTo, language }: CardFormRequest): string | undefined => {
+  if (!isUuid(id)) return "The id must be a UUID."
+  if (returnTo.length > 2_000 || !/^https?:\/\/[^\s]+$/.test(returnTo))
+    return "The address to return to must be one of the web."
+  if (!/^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$/.test(language))
+    return "The language must be a BCP 47 tag, as uz or uz-Cyrl."
   return undefined
 }
 

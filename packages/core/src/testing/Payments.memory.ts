@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import {
   isRegisterDay,
@@ -17,7 +18,8 @@ import {
   type PaymentsReason,
   type RegisterLine
 } from "../ports/Payments.ts"
-import { PaymentsControl, type PaymentsFault } from "./Payments.suite.ts"
+import { memoryCards } from "./Payments.memoryCards.ts"
+import { PaymentsControl, type PaymentsFault } from "./Payments.probes.ts"
 
 interface Entry {
   readonly request: PaymentRequest
@@ -49,8 +51,8 @@ const unsure: Partial<Record<PaymentsFault, string>> = {
   "error-body": "The answer was an error."
 }
 
-const make = Effect.fnUntraced(function* (currency: string) {
-  const rail = { payees: ["phone"], currency, limit: 1_000_000_000n } as const
+const make = Effect.fnUntraced(function* (currency: string, withCards: boolean) {
+  const rail = { payees: [withCards ? "card-token" : "phone"], currency, limit: 1_000_000_000n } as const
   const entries = new Map<string, Entry>()
   const lines: Array<RegisterLine> = []
   const faults: Array<PaymentsFault> = []
@@ -92,6 +94,22 @@ const make = Effect.fnUntraced(function* (currency: string) {
     return message === undefined ? entry.outcome : ({ state: "unknown", message } satisfies PaymentOutcome)
   })
 
+  const reverse = Effect.fn("Payments.reverse")(function* (
+    id: string
+  ): Effect.fn.Return<PaymentOutcome, PaymentsError> {
+    const line = lines.find((candidate) => candidate.id === id)
+    if (line === undefined) return yield* fail("InvalidRequest", "reverse", id, "Nothing was paid for this id.")
+    const fault = faults.shift()
+    if (fault === "reverse-declined") return { state: "failed", code: "declined", message: "The payee has spent it." }
+    if (!lines.some((candidate) => candidate.id === id && candidate.state === "returned"))
+      lines.push({ ...line, state: "returned", at: yield* Clock.currentTimeMillis })
+    if (fault === "reverse-lost") return { state: "unknown", message: "The answer was lost." }
+    return { state: "succeeded", reference: line.reference }
+  })
+
+  const hints = yield* Queue.unbounded<string>()
+  const { fillIn, ...cards } = memoryCards()
+
   const payments = Payments.of({
     payees: rail.payees,
     currency,
@@ -112,7 +130,8 @@ const make = Effect.fnUntraced(function* (currency: string) {
         ? Stream.fromIterableEffect(
             Effect.sync(() => lines.filter((line) => DateTime.formatIsoDateUtc(DateTime.makeUnsafe(line.at)) === day))
           )
-        : Stream.fail(fail("InvalidRequest", "register", day, "The day must look like 2026-11-20."))
+        : Stream.fail(fail("InvalidRequest", "register", day, "The day must look like 2026-11-20.")),
+    ...(withCards ? { reverse, notices: Stream.fromQueue(hints), ...cards } : {})
   })
   const control = PaymentsControl.of({
     next: (fault) => Effect.sync(() => void faults.push(fault)),
@@ -124,11 +143,18 @@ const make = Effect.fnUntraced(function* (currency: string) {
         const line = lines.find((candidate) => candidate.id === id)
         if (line !== undefined) lines.push({ ...line, state: "returned", at })
       }),
-    effects: (id) => Effect.sync(() => entries.get(id)?.paid ?? 0)
+    effects: (id) => Effect.sync(() => entries.get(id)?.paid ?? 0),
+    ...(withCards ? { hint: (id) => Effect.asVoid(Queue.offer(hints, id)), fillIn } : {})
   })
   return Context.make(Payments, payments).pipe(Context.add(PaymentsControl, control))
 })
 
-/** Pays phones up to ten million; `currency` defaults to UZS. Everything is forgotten with the layer. */
-export const memoryPayments = (options?: { readonly currency?: string }): Layer.Layer<Payments | PaymentsControl> =>
-  Layer.effectContext(make(options?.currency ?? "UZS"))
+/**
+ * Pays phones up to ten million; `currency` defaults to UZS. With `cards` it pays cards instead, and has all that a rail need not have. Everything
+ * is forgotten with the layer.
+ */
+export const memoryPayments = (options?: {
+  readonly currency?: string
+  readonly cards?: boolean
+}): Layer.Layer<Payments | PaymentsControl> =>
+  Layer.effectContext(make(options?.currency ?? "UZS", options?.cards ?? false))

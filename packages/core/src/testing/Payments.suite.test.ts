@@ -8,12 +8,13 @@ import { memoryPayments } from "./Payments.memory.ts"
 import { PaymentsControl, paymentsSuite } from "./Payments.suite.ts"
 
 paymentsSuite.run({ describe, it }, { name: "memory", layer: memoryPayments() })
+paymentsSuite.run({ describe, it }, { name: "memory, with cards", layer: memoryPayments({ cards: true }) })
 
 type Service = Payments["Service"]
 type Break = (service: Service) => Partial<Service>
 
-/** The fake in memory with one thing spoiled. */
-const broken = (spoil: Break) =>
+/** A fake in memory with one thing spoiled. */
+const broken = (spoil: Break, fake = memoryPayments()) =>
   Layer.effectContext(
     Effect.gen(function* () {
       const service = yield* Payments
@@ -22,7 +23,7 @@ const broken = (spoil: Break) =>
         Context.add(PaymentsControl, control)
       )
     })
-  ).pipe(Layer.provide(memoryPayments()))
+  ).pipe(Layer.provide(fake))
 
 const error = (reason: "Unavailable" | "InvalidRequest", message = "") =>
   new PaymentsError({ reason, operation: "pay", subject: "", message, retryable: reason === "Unavailable" })
@@ -142,13 +143,67 @@ const breaks: Record<string, Break> = {
   })
 }
 
+const reversal =
+  (change: (outcome: PaymentOutcome) => PaymentOutcome): Break =>
+  (service) => ({ reverse: (id) => Effect.map(service.reverse!(id), change) })
+
+/** Of a rail that has all that one need not have. */
+const optional: Record<string, Break> = {
+  "takes a payment back once, and a repeat agrees": () => ({ reverse: () => Effect.succeed(always) }),
+  "takes nothing back that it never paid": (service) => ({
+    reverse: (id) => Effect.catch(service.reverse!(id), () => Effect.succeed(always))
+  }),
+  "calls a lost answer to a reversal unknown, and a repeat takes back once": reversal((outcome) =>
+    outcome.state === "unknown" ? failed : outcome
+  ),
+  "says that a reversal failed where it was declined, and the payment stays": reversal((outcome) =>
+    outcome.state === "failed" ? always : outcome
+  ),
+  "hints at the id of which the rail has said something": () => ({ notices: Stream.never }),
+  "takes a hint for no more than a hint: what is pending stays pending until it is settled": (service) => {
+    let heard = false
+    return {
+      notices: Stream.tap(service.notices!, () => Effect.sync(() => void (heard = true))),
+      status: (id) => Effect.suspend(() => (heard ? Effect.succeed(always) : service.status(id)))
+    }
+  },
+  "gives a form for a card, and the binding waits until somebody has filled it in": () => ({
+    boundCard: () => Effect.succeed({ state: "bound", token: "tok_1", masked: "860000******0001" })
+  }),
+  "refuses a form without a UUID, with a return to nowhere or in no language": (service) => ({
+    bindCard: (asked) => service.bindCard!({ ...asked, returnTo: "https://city.example/" })
+  }),
+  "has bound nothing for an id that it never saw": (service) => ({
+    boundCard: (id) => Effect.catch(service.boundCard!(id), () => Effect.succeed({ state: "waiting" } as const))
+  }),
+  "binds the card that was typed into the form, to a token that can be paid and shows no number": (service) => ({
+    boundCard: (id) => Effect.map(service.boundCard!(id), (binding) => ({ ...binding, masked: "8600 1234 5678 9012" }))
+  }),
+  "leads a repeat of a binding to the same one": (service) => {
+    let forms = 0
+    return {
+      boundCard: (id) =>
+        Effect.map(service.boundCard!(id), (binding) =>
+          binding.state === "bound" ? { ...binding, token: `tok_${forms}` } : binding
+        ),
+      bindCard: (asked) => Effect.tap(service.bindCard!(asked), () => Effect.sync(() => forms++))
+    }
+  },
+  "tells whose a bound card is": () => ({ cardBelongsTo: () => Effect.succeed(true) })
+}
+
 describe("Payments suite", () => {
   it("has a broken rail for every rule", () => {
-    expect(Object.keys(breaks).sort()).toEqual(paymentsSuite.rules.map((rule) => rule.name).sort())
+    expect(Object.keys({ ...breaks, ...optional }).sort()).toEqual(paymentsSuite.rules.map((rule) => rule.name).sort())
   })
   for (const [rule, spoil] of Object.entries(breaks))
     it(`notices a rail that breaks: ${rule}`, async () => {
       expect(await paymentsSuite.verdict(rule, broken(spoil))).toBe("broken")
+    })
+  for (const [rule, spoil] of Object.entries(optional))
+    it(`notices a rail that breaks: ${rule}`, async () => {
+      expect(await paymentsSuite.verdict(rule, broken(spoil, memoryPayments({ cards: true })))).toBe("broken")
+      expect(await paymentsSuite.verdict(rule, memoryPayments())).toBe("skipped")
     })
   it("leaves out what needs a hand on the rail's side, with the reason", async () => {
     const alone = Layer.effectContext(Effect.map(Payments, (service) => Context.make(Payments, service))).pipe(

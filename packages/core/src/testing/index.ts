@@ -3,6 +3,7 @@
  */
 export { memoryBlobStore } from "./BlobStore.memory.ts"
 export { blobStoreSuite } from "./BlobStore.suite.ts"
+export { cardNumbersIn } from "./cardNumbers.ts"
 export { makeSuite, type Rule, type Runner, type Suite, type SuiteOptions } from "./conformance.ts"
 export { memoryDeviceIngest } from "./DeviceIngest.memory.ts"
 export {
