@@ -64,6 +64,18 @@ export const refusePayout = Effect.fn("payouts.refuse")(function* (payout: Payou
   yield* appendEvent(PayoutFailed, { ...factsOf(payout), detail: "by-hand" }, { caseId: payout.caseId })
 })
 
+/** To a person: nothing more can be asked of the rail. */
+const handOver = Effect.fnUntraced(function* (id: string, why: string) {
+  const payout = yield* loadPayout(id, true)
+  if (payout?.state === "submitting")
+    yield* settlePayout(id, { state: "unknown", message: "The process ended while it was being sent." })
+  const now = yield* loadPayout(id, true)
+  if (now?.state === "unknown")
+    yield* movePayout(now, "manual", {
+      detail: `The rail refuses it now and does not know it; look into its register. ${why}`
+    })
+})
+
 const railOf = Effect.fnUntraced(function* (payout: Payout) {
   const rail = (yield* PaymentRails).get(payout.rail)
   return (
@@ -105,7 +117,10 @@ const submit = Effect.fn("payouts.submit")(function* (tenantId: string, payout: 
   return outcome.state
 })
 
-/** Sends it again under its id. A rail that refuses the form now, and still does not know the id, will never pay it. */
+/**
+ * Sends it again under its id. Where the rail refuses the form now and does not know the id, what was sent first may still be on its way: unless the
+ * rail's contract says that it is not, a person must look.
+ */
 const submitAgain = Effect.fn("payouts.submitAgain")(function* (tenantId: string, payout: Payout) {
   return yield* submit(tenantId, payout).pipe(
     Effect.catchIf(
@@ -113,6 +128,10 @@ const submitAgain = Effect.fn("payouts.submitAgain")(function* (tenantId: string
       (refusal) =>
         Effect.gen(function* () {
           const status = yield* (yield* railOf(payout)).status(payout.id)
+          if (status.state === "not-found" && !status.final) {
+            yield* withTenant(tenantId)(handOver(payout.id, refusal.message))
+            return "manual"
+          }
           const outcome: PaymentOutcome =
             status.state === "not-found"
               ? { state: "failed", code: "invalid-request", message: refusal.message }

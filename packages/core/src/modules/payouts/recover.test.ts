@@ -102,12 +102,24 @@ layer(Layer.merge(kernel, rails), { excludeTestServices: true })("recovery of pa
     })
   )
 
-  it.effect("gives_the_money_back_when_the_rail_refuses_what_it_never_got", () =>
+  it.effect("leaves_to_a_person_what_the_rail_refuses_and_may_still_get", () =>
+    Effect.gen(function* () {
+      const { lost, pay, payout } = yield* decided(1_000n)
+      yield* lost
+      word = { state: "not-found", final: false }
+      onPay = () => {}
+      yield* pay
+      assert.strictEqual((yield* payout).state, "manual")
+    })
+  )
+
+  it.effect("gives_the_money_back_when_the_rail_refuses_what_it_surely_never_gets", () =>
     Effect.gen(function* () {
       const { inside, lost, pay, payout } = yield* decided(1_000n)
       yield* lost
       word = { state: "not-found", final: false }
-      onPay = () => {}
+      // Its contract says so of what it has refused.
+      onPay = () => (word = { state: "not-found", final: true })
       yield* pay
       assert.strictEqual((yield* payout).state, "failed")
       const [account] = yield* inside(
