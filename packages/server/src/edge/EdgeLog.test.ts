@@ -14,7 +14,7 @@ import fc from "fast-check"
 import { afterAll, beforeEach, expect, test } from "vitest"
 import { crc32c } from "./crc32c.ts"
 import { type EdgeLog, EdgeLogFull, openEdgeLog, type Place } from "./EdgeLog.ts"
-import type { EdgeRecord, Moment } from "./frame.ts"
+import { bodyAt, type EdgeRecord, frameOf, type Moment, recordOf } from "./frame.ts"
 
 const home = mkdtempSync(join(tmpdir(), "mahalla-edge-log-"))
 afterAll(() => rmSync(home, { recursive: true, force: true }))
@@ -26,6 +26,7 @@ beforeEach(() => void (folder = join(home, String(++runs))))
 const moment: Moment = { wall: 1_700_000_000_000, uptime: 5_000, boot: "first" }
 const record = (n: number, size = 0): EdgeRecord => ({
   device: `meter-${n % 3}`,
+  gateway: n % 3 === 0,
   format: "json",
   receivedAt: moment.wall + n,
   payload: Buffer.from(JSON.stringify({ n }) + " ".repeat(size))
@@ -51,6 +52,16 @@ const newest = () =>
 
 test("the_checksum_is_Castagnolis", () => {
   expect(crc32c(Buffer.from("123456789"))).toBe(0xe3069283)
+})
+
+test("a_record_says_whether_a_gateway_sent_it_and_one_of_before_counts_as_it_did", () => {
+  const written = (gateway: boolean) => frameOf({ ...record(0), gateway })
+  const read = (frame: Buffer) => recordOf(bodyAt(frame, 0) as Buffer)
+  expect([true, false].map((gateway) => read(written(gateway)))).toEqual(
+    [true, false].map((gateway) => ({ ...record(0), gateway }))
+  )
+  // `json` has the place 1 and stood alone in its byte.
+  expect(written(true)[16]).toBe(1)
 })
 
 test("messages_come_back_in_order_over_segments_and_openings", async () => {

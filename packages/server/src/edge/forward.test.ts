@@ -146,6 +146,21 @@ test("who_is_not_on_the_list_is_refused_and_a_new_list_counts_at_once", async ()
   expect((await fetch(`${url}/elsewhere`, { method: "POST" })).status).toBe(404)
 })
 
+test("a_device_that_names_another_is_no_gateway_and_a_gateway_may", async () => {
+  const plc = { token: "token-of-the-gateway", gateway: true }
+  writeFileSync(join(folder, "devices.json"), JSON.stringify({ meter: "token-of-the-meter", plc }))
+  const { post } = await start()
+  const readings = [{ key: "n", at: 1, value: 1, device: "other" }]
+  await post(JSON.stringify({ readings }))
+  await post(JSON.stringify({ readings }), plc.token)
+  await eventually(async () => expect((await edgeStatus(folder)).cursor.forwarded).toBe(2))
+  expect(heard.map(({ path }) => path)).toEqual(["/t/samarkand/ingest/gateway", "/t/samarkand/ingest/readings"])
+  expect(bodies.map((body) => JSON.parse(body) as unknown)).toEqual([
+    { meter: [expect.stringMatching(/^not-allowed: /)] },
+    { readings }
+  ])
+})
+
 test("a_full_log_says_so_to_the_device_and_goes_on_when_the_city_has_taken_some", async () => {
   usual = status(503)
   const { post } = await start({ limit: 2_000, segmentBytes: 500 })
@@ -190,7 +205,10 @@ test("messages_of_a_clock_in_1970_arrive_with_the_right_time_and_with_the_same_w
   // Five seconds ago, when the machine had not heard what time it is.
   const log = await openEdgeLog({ folder, limit: 1e6, segmentBytes: 1e6 })
   const moment = { wall: 60_000, uptime: uptimeMillis() - 5_000, boot }
-  await log.append([{ device: "meter", format: "json", receivedAt: 60_250, payload: Buffer.from('{"n":1}') }], moment)
+  await log.append(
+    [{ device: "meter", gateway: false, format: "json", receivedAt: 60_250, payload: Buffer.from('{"n":1}') }],
+    moment
+  )
   await log.close()
   const times = () => bodies.map((body) => Number(/"ts":(\d+)/.exec(body)?.[1]))
   usual = status(500)

@@ -81,7 +81,9 @@ export const makeEdgeHost = (log: EdgeLog, devices: EdgeDevices, tenant: string)
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const records = messages.map((message): EdgeRecord => {
           const device = deviceOf(message)
-          return { device, format: message.format, payload: message.payload, receivedAt: stamp(device, now) }
+          const { format, from, payload } = message
+          const gateway = "session" in from && from.session.gateway
+          return { device, gateway, format, payload, receivedAt: stamp(device, now) }
         })
         return Effect.tryPromise({
           try: () => log.append(records, { wall: now, uptime: uptimeMillis(), boot }),
