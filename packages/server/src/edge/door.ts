@@ -41,7 +41,8 @@ const answer = (host: IngestHost, request: IncomingMessage) =>
     if (request.method !== "POST")
       return { status: 405, detail: "Readings are sent by POST.", headers: { allow: "POST" } }
     const token = found[1] ?? /^bearer ([\x21-\x7e]{1,400})$/i.exec(request.headers.authorization ?? "")?.[1]
-    const session = yield* host.authenticate({ kind: "token", token: token === undefined ? "" : decoded(token) })
+    const shown = { kind: "token", token: token === undefined ? "" : decoded(token) } as const
+    const session = yield* Effect.acquireRelease(host.authenticate(shown), host.closed)
     const payload = yield* Effect.tryPromise(() => bodyOf(request, host.maxPayload)).pipe(
       Effect.orElseSucceed(() => null)
     )
@@ -52,7 +53,10 @@ const answer = (host: IngestHost, request: IncomingMessage) =>
       { from: { session }, topic: `/api/v1/${found[2]!}`, payload, format, receivedAt: yield* Clock.currentTimeMillis }
     ])
     return { status: 200 }
-  }).pipe(Effect.catch((error) => Effect.succeed(refusal(error))))
+  }).pipe(
+    Effect.scoped,
+    Effect.catch((error) => Effect.succeed(refusal(error)))
+  )
 
 const decoded = (token: string): string => {
   try {

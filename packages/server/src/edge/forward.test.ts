@@ -76,7 +76,7 @@ const start = async (options: Partial<Parameters<typeof openEdge>[0]> = {}) => {
   }
 }
 const eventually = async (check: () => void | Promise<void>) => {
-  for (let left = 200; ; left--) {
+  for (let left = 300; ; left--) {
     try {
       return await check()
     } catch (error) {
