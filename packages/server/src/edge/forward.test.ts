@@ -15,7 +15,7 @@ import { edgeStatus, openEdge } from "./index.ts"
 
 type Answer = (response: ServerResponse, body: string) => void
 
-const ok: Answer = (response) => void response.writeHead(200).end()
+const ok: Answer = (response) => void response.writeHead(200, { "mahalla-outcome": "stored" }).end()
 const status =
   (code: number, body = "", headers = {}): Answer =>
   (response) =>
@@ -117,6 +117,22 @@ test("what_the_city_keeps_as_a_dead_letter_is_not_sent_again_and_another_422_is"
   await eventually(async () => expect((await edgeStatus(folder)).cursor).toMatchObject({ forwarded: 1, dead: 1 }))
   await post(2)
   await eventually(() => expect(everyValue()).toEqual([1, 1, 2]))
+})
+
+test("a_portal_that_answers_everything_with_200_gets_nothing", async () => {
+  usual = status(200, "<h1>Welcome, accept our terms</h1>")
+  const { post } = await start()
+  await post(1)
+  await eventually(async () => {
+    const { backlog, cursor } = await edgeStatus(folder)
+    expect([backlog, cursor.forwarded, cursor.trouble]).toEqual([
+      1,
+      0,
+      expect.stringContaining("is no city of Mahalla")
+    ])
+  })
+  usual = ok
+  await eventually(async () => expect((await edgeStatus(folder)).cursor).toMatchObject({ forwarded: 1, trouble: null }))
 })
 
 test("a_token_that_was_revoked_is_told_and_the_messages_stay", async () => {

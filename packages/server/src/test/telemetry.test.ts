@@ -82,7 +82,7 @@ describe("a reading", () => {
         { ts: at + 1000, values: { pressure: 2 } }
       ])
     })
-    expect(answer.status).toBe(200)
+    expect([answer.status, answer.headers.get("mahalla-outcome")]).toEqual([200, "stored"])
     await eventually(async () => expect(await latest(meter)).toEqual({ pressure: 2, flow: null }))
     const { body: streams } = await meter.admin.get(`/v1/devices/${meter.id}/datastreams`)
     const { datastreamId } = streams.items.find(({ key }: { key: string }) => key === "pressure")

@@ -139,6 +139,9 @@ const answerOf = (outcome: IngestOutcome): ProblemAnswer | undefined =>
 
 const unknownKey = problem(401, "unauthorized", "This key brings no devices here, or not any more. Ask the operator.")
 
+/** A 200 of whatever stands between says nothing of a message; an edge forgets one only where it reads this. */
+const ours = { "mahalla-outcome": "stored" }
+
 /** What a request is told where it went well. */
 interface Granted {
   readonly granted: object
@@ -219,7 +222,7 @@ export const openMount = Effect.gen(function* () {
           )
         ),
         Effect.map((refused: ProblemAnswer | Granted | undefined) => {
-          if (refused === undefined) send(response, 200, undefined, "application/json")
+          if (refused === undefined) send(response, 200, undefined, "application/json", ours)
           else if ("granted" in refused) send(response, 200, refused.granted, "application/json")
           else
             send(
