@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { afterAll, expect, test } from "vitest"
-import { flags, main } from "./test/command.ts"
+import { flags, main, runCommand } from "./test/command.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "mahalla-edge-command-"))
 let running: ChildProcess | undefined
@@ -51,4 +51,13 @@ test("takes_messages_without_a_city_says_what_waits_and_ends_when_it_is_asked", 
 
 test("without_a_city_and_a_token_it_says_what_is_missing", async () => {
   expect(await start().ended).toBe(64)
+})
+
+const said = (...args: ReadonlyArray<string>) =>
+  runCommand(["edge", "--dir", join(folder, "never"), "--token", "t", "--open", ...args])
+const city = ["--to", "https://city.example/t/samarkand"]
+
+test("a_limit_in_which_nothing_fits_is_refused", async () => {
+  const { code, said: text } = await said(...city, "--limit", "0")
+  expect([code, text]).toEqual([64, expect.stringContaining("--limit 0")])
 })

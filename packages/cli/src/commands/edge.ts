@@ -77,6 +77,11 @@ export const edge = Command.make(
           "Name the city and the gateway's token: mahalla edge --dir FOLDER --to https://city.example/t/slug --token TOKEN (or MAHALLA_EDGE_TOKEN).",
         exitCode: 64
       })
+    if (limit < 1)
+      return yield* new CommandError({
+        message: `--limit ${limit}: an edge needs 1 MiB on its disk at least. Give more, or leave it out for 4096.`,
+        exitCode: 64
+      })
     yield* Effect.scoped(
       Effect.gen(function* () {
         const { addresses, log } = yield* openEdge({

@@ -155,6 +155,28 @@ test("a_full_log_takes_no_more_and_drops_nothing", async () => {
   await log.close()
 })
 
+test("a_small_log_goes_on_when_all_of_it_was_read_also_in_batches_as_large_as_it_is", async () => {
+  const log = await opened({ limit: 3_000, segmentBytes: 8_388_608 })
+  const batch = (from: number, count: number) => range(from, from + count).map((n) => record(n, 50))
+  await log.append(batch(0, 20), moment)
+  await expect(log.append(batch(20, 20), moment)).rejects.toBeInstanceOf(EdgeLogFull)
+  let place = log.first()
+  const readOn = async () => {
+    const found: Array<number> = []
+    for (let piece = await log.read(place, 600); piece !== undefined; piece = await log.read(place, 600)) {
+      found.push(...piece.records.map(({ payload }) => Number(JSON.parse(Buffer.from(payload).toString()).n)))
+      place = piece.next
+      await log.release(place)
+    }
+    return found
+  }
+  expect(await readOn()).toEqual(range(0, 20))
+  await log.append(batch(20, 60), moment)
+  expect(await readOn()).toEqual(range(20, 80))
+  expect(log.bytes()).toBeLessThan(750)
+  await log.close()
+})
+
 test("what_was_released_is_gone_and_new_segments_come_behind_it", async () => {
   const log = await opened()
   await log.append(

@@ -20,9 +20,9 @@ import { opening, readOpening, readStretch, segmentFile, segmentNumber, wholeEnd
 
 export interface EdgeLogOptions {
   readonly folder: string
-  /** Bytes on disk at which no more is taken. */
+  /** Bytes on disk at which no more is taken; what comes at once is taken whole where less than a segment lies there. */
   readonly limit: number
-  /** Bytes at which a segment is full. */
+  /** Bytes at which a segment is full; at most a quarter of the limit, for one that is written to is not removed. */
   readonly segmentBytes: number
   /** Number of the last segment that was ever read: new ones come behind it. Default 0. */
   readonly after?: number
@@ -109,7 +109,8 @@ interface Segment {
 }
 
 /** Opens the log of a folder; what a power cut has left half written is cut off. */
-export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: EdgeLogOptions): Promise<EdgeLog> => {
+export const openEdgeLog = async ({ after = 0, folder, limit, ...options }: EdgeLogOptions): Promise<EdgeLog> => {
+  const segmentBytes = Math.min(options.segmentBytes, Math.floor(limit / 4))
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const segments: Array<Segment> = []
   let total = 0
@@ -194,7 +195,7 @@ export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: Ed
     let size = 0
     while (waiting.length > 0 && (batch.length === 0 || size + waiting[0]!.frames.length <= writeBytes)) {
       const one = waiting.shift()!
-      if (total + size + one.frames.length > limit)
+      if (total + size > segmentBytes && total + size + one.frames.length > limit)
         one.refused(
           new EdgeLogFull(`The log has reached its ${limit} bytes; it takes more when the city has taken some.`)
         )
@@ -274,9 +275,16 @@ export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: Ed
     release: async ({ offset, segment }) => {
       for (;;) {
         const [oldest] = segments
-        if (oldest === undefined || oldest === current?.segment) return
+        if (oldest === undefined) return
         const done = oldest.number < segment || (oldest.number === segment && offset >= oldest.size)
         if (!done) return
+        if (oldest === current?.segment) {
+          // Only to one that is full nothing more is written.
+          if (oldest.size < segmentBytes) return
+          const { handle } = current
+          current = undefined
+          await handle.close()
+        }
         await rm(segmentFile(folder, oldest.number), { force: true })
         await rm(join(folder, `${oldest.number}.clock`), { force: true })
         segments.shift()

@@ -185,6 +185,8 @@ export const forward = Effect.fnUntraced(function* ({ folder, log, to, token }: 
     }
   })
 
+  const release = (before: Place) => Effect.promise(() => log.release(before).catch(() => undefined))
+
   const bring = Effect.fnUntraced(function* ({ next, records, segment }: Piece) {
     const off = yield* insist(correction(segment))
     let dead = 0
@@ -199,7 +201,7 @@ export const forward = Effect.fnUntraced(function* ({ folder, log, to, token }: 
       at: yield* Clock.currentTimeMillis,
       trouble: null
     })
-    yield* Effect.promise(() => log.release(next).catch(() => undefined))
+    yield* release(next)
   })
 
   const read = (from: Place) =>
@@ -211,6 +213,8 @@ export const forward = Effect.fnUntraced(function* ({ folder, log, to, token }: 
     )
 
   let place: Place = cursor
+  // What was not removed any more when the last one ended.
+  yield* release(place)
   for (;;) {
     const piece = yield* read(place)
     if (piece !== undefined) {

@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { boot, uptimeMillis } from "./boot.ts"
 import { openEdgeLog } from "./EdgeLog.ts"
+import { none } from "./Forward.ts"
 import { edgeStatus, openEdge } from "./index.ts"
 
 type Answer = (response: ServerResponse, body: string) => void
@@ -215,6 +216,18 @@ test("what_an_edge_left_is_brought_by_the_next_one", async () => {
   await eventually(() => expect(everyValue()).toEqual([0, 1, 2, 3]))
   await eventually(async () => expect((await edgeStatus(folder)).backlog).toBe(0))
   expect(readdirSync(folder).filter((name) => name.endsWith(".log")).length).toBeLessThanOrEqual(1)
+})
+
+test("an_edge_whose_full_log_the_city_has_already_makes_room_when_it_starts", async () => {
+  const log = await openEdgeLog({ folder, limit: 2_000, segmentBytes: 500 })
+  const moment = { wall: Date.now(), uptime: uptimeMillis(), boot }
+  const payload = Buffer.alloc(1_800, " ")
+  await log.append([{ device: "meter", gateway: false, format: "json", receivedAt: 0, payload }], moment)
+  await log.close()
+  // The note was written, the file not removed any more.
+  writeFileSync(join(folder, "cursor.json"), JSON.stringify({ ...none, segment: 1, offset: 1_000_000 }))
+  const { post } = await start({ limit: 2_000, segmentBytes: 500 })
+  await eventually(async () => expect((await post("x".repeat(300))).status).toBe(200))
 })
 
 test("messages_of_a_clock_in_1970_arrive_with_the_right_time_and_with_the_same_when_they_are_sent_again", async () => {
