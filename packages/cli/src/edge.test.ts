@@ -61,3 +61,18 @@ test("a_limit_in_which_nothing_fits_is_refused", async () => {
   const { code, said: text } = await said(...city, "--limit", "0")
   expect([code, text]).toEqual([64, expect.stringContaining("--limit 0")])
 })
+
+test("an_address_of_the_city_that_is_none_of_the_web_is_refused_with_an_example", async () => {
+  for (const to of ["city.example:8443/t/samarkand", "localhost:8080", "mqtt://city.example", "city.example"]) {
+    const { code, said: text } = await said("--to", to)
+    expect([code, text]).toEqual([64, expect.stringContaining(`--to ${to}: `)])
+    expect(text).toContain("https://city.example/t/slug")
+  }
+})
+
+test("an_address_to_listen_at_that_cannot_be_read_is_named", async () => {
+  for (const address of ["0.0.0.0:1883", "localhost:1883", "mqtt://127.0.0.1:99999"]) {
+    const { code, said: text } = await said(...city, "--listen", address)
+    expect([code, text]).toEqual([1, expect.stringContaining(address)])
+  }
+})
