@@ -8,10 +8,11 @@ import {
   truncateSync,
   writeFileSync
 } from "node:fs"
+import { type FileHandle, open } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
-import { afterAll, beforeEach, expect, test } from "vitest"
+import { afterAll, beforeEach, expect, test, vi } from "vitest"
 import { crc32c } from "./crc32c.ts"
 import { type EdgeLog, EdgeLogFull, openEdgeLog, type Place } from "./EdgeLog.ts"
 import { bodyAt, type EdgeRecord, frameOf, type Moment, recordOf } from "./frame.ts"
@@ -195,6 +196,71 @@ test("what_was_released_is_gone_and_new_segments_come_behind_it", async () => {
   await last.append([record(100)], moment)
   expect(await all(last, place)).toEqual([100])
   await last.close()
+})
+
+test("what_the_disk_cannot_read_any_more_is_damage_and_the_rest_arrives", async () => {
+  const log = await opened({ segmentBytes: 100_000 })
+  await log.append(
+    range(0, 200).map((n) => record(n, 100)),
+    moment
+  )
+  await log.close()
+  const bad = { from: 8_192, to: 12_288 }
+  const probe = await open(newest(), "r")
+  const prototype = Object.getPrototypeOf(probe) as FileHandle
+  await probe.close()
+  const { read } = prototype
+  // A block of the disk that is worn out: whoever asks for any of its bytes gets nothing.
+  const reading = vi.spyOn(prototype, "read").mockImplementation(function (
+    this: FileHandle,
+    ...given: ReadonlyArray<unknown>
+  ) {
+    const [, , length, position] = given as [Buffer, number, number, number]
+    return position < bad.to && position + length > bad.from
+      ? Promise.reject(Object.assign(new Error("EIO: i/o error, read"), { code: "EIO" }))
+      : (Reflect.apply(read, this, given) as never)
+  })
+  try {
+    const again = await opened()
+    const found = await all(again)
+    const gap = found.findIndex((n, index) => n !== index)
+    expect([gap > 40, found.length > 165]).toEqual([true, true])
+    expect(found).toEqual([...range(0, gap), ...range(200 - (found.length - gap), 200)])
+    expect(again.damaged()).toBeGreaterThanOrEqual(bad.to - bad.from)
+    const copy = readFileSync(
+      join(
+        folder,
+        readdirSync(folder).find((name) => name.endsWith(".damaged"))!
+      )
+    )
+    expect([copy.length, copy.subarray(bad.from, bad.to).every((byte) => byte === 0)]).toEqual([
+      statSync(newest()).size,
+      true
+    ])
+    await again.close()
+  } finally {
+    reading.mockRestore()
+  }
+})
+
+test("a_place_where_nothing_can_be_read_is_passed_and_its_file_released", async () => {
+  const log = await opened({ segmentBytes: 100_000 })
+  await log.append(
+    range(0, 20).map((n) => record(n)),
+    moment
+  )
+  await log.close()
+  const [file] = readdirSync(folder)
+  writeFileSync(join(folder, file!), Buffer.alloc(statSync(newest()).size, 0xff))
+  // Not the newest one any more, which is cut where it is not whole.
+  writeFileSync(join(folder, "000000000002.log"), "")
+  const again = await opened()
+  const piece = await again.read(again.first(), 600)
+  expect([piece?.records, again.damaged() > 0]).toEqual([[], true])
+  expect(await again.read(piece!.next, 600)).toBeUndefined()
+  await again.release(piece!.next)
+  expect(readdirSync(folder)).not.toContain(file)
+  await again.close()
 })
 
 test("a_clock_that_is_set_begins_a_segment_of_its_own", async () => {

@@ -2,21 +2,10 @@
  * What the edge has taken and the city has not: messages on disk, in their order of arrival, in segments of some megabytes. Whoever was told that a
  * message is taken can forget it: it has been fsynced. The log never drops one; when it is full it takes no more.
  */
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-  readFile
-} from "node:fs/promises"
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type EdgeRecord, frameOf, type Moment } from "./frame.ts"
-import { opening, readOpening, readStretch, segmentFile, segmentNumber, wholeEnd } from "./segment.ts"
+import { opening, readAt, readOpening, readStretch, segmentFile, segmentNumber, wholeEnd } from "./segment.ts"
 
 export interface EdgeLogOptions {
   readonly folder: string
@@ -227,9 +216,12 @@ export const openEdgeLog = async ({ after = 0, folder, limit, ...options }: Edge
     writing = undefined
   }
 
-  const keepDamaged = async (number: number) => {
-    const path = segmentFile(folder, number)
-    await writeFile(`${path}.damaged`, await readFile(path), { flag: "wx", mode: 0o600 }).catch(() => undefined)
+  const kept = new Set<number>()
+  const keepDamaged = async ({ number, size }: Segment, handle: FileHandle) => {
+    if (kept.has(number)) return
+    kept.add(number)
+    const path = `${segmentFile(folder, number)}.damaged`
+    await writeFile(path, await readAt(handle, 0, size), { flag: "wx", mode: 0o600 }).catch(() => undefined)
   }
 
   return {
@@ -252,10 +244,11 @@ export const openEdgeLog = async ({ after = 0, folder, limit, ...options }: Edge
             const { damaged, end, records } = await readStretch(handle, offset, segment.size, most)
             if (damaged > 0) {
               lost += damaged
-              await keepDamaged(segment.number)
+              await keepDamaged(segment, handle)
             }
             const next = { segment: segment.number, offset: end }
-            if (records.length > 0) return { records, segment: segment.number, next }
+            // Also where nothing is left of it: whoever reads is past it then.
+            if (records.length > 0 || damaged > 0) return { records, segment: segment.number, next }
             at = next
             continue
           } finally {
