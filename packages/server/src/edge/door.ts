@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises"
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import type { IngestHost, PayloadFormat } from "@mahalla/core/plugin"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -73,6 +73,9 @@ const send = (response: ServerResponse, { detail, headers, status }: Answer) => 
     .end(detail === undefined ? undefined : JSON.stringify({ type: "about:blank", status, detail }))
 }
 
+/** Milliseconds that a request under way has when the door closes; what has not come by then was promised to nobody. */
+const farewell = 3_000
+
 /** Paths of PEM files. */
 export interface Certificate {
   readonly certificate: string
@@ -95,6 +98,12 @@ export const openDoor = (host: IngestHost, hostname: string, port: number, tls?:
         const server = await serverOf((request, response) => {
           void Effect.runPromise(answer(host, request)).then((told) => send(response, told))
         }, tls)
+        // Also those that have not said anything in TLS yet, which the server would not close.
+        const sockets = new Set<Socket>()
+        server.on("connection", (socket: Socket) => {
+          sockets.add(socket)
+          socket.once("close", () => sockets.delete(socket))
+        })
         await new Promise<void>((resolve, reject) => {
           server.once("error", reject)
           server.listen(port, hostname, resolve)
@@ -102,7 +111,13 @@ export const openDoor = (host: IngestHost, hostname: string, port: number, tls?:
         const { port: taken } = server.address() as AddressInfo
         const close = () =>
           new Promise<void>((done) => {
-            server.close(() => done())
+            const late = setTimeout(() => {
+              for (const socket of sockets) socket.destroy()
+            }, farewell)
+            server.close(() => {
+              clearTimeout(late)
+              done()
+            })
             server.closeIdleConnections()
           })
         const scheme = tls === undefined ? "http" : "https"

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
 import { once } from "node:events"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
@@ -201,6 +201,20 @@ test("an_edge_without_a_list_of_devices_says_what_to_do", async () => {
   await expect(start()).rejects.toThrow(/Write there who may send/)
   const { post } = await start({ open: true })
   expect((await post(1, "any-name")).status).toBe(200)
+})
+
+test("a_request_that_hangs_keeps_no_edge_from_its_end", async () => {
+  const { url } = await start()
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  socket.on("error", () => undefined)
+  socket.write("POST /api/v1/token-of-the-meter/telemetry HTTP/1.1\r\nhost: edge\r\ncontent-length: 100\r\n\r\n{")
+  await new Promise((later) => setTimeout(later, 200))
+  const began = performance.now()
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  expect(performance.now() - began).toBeLessThan(10_000)
+  scope = Scope.makeUnsafe()
+  socket.destroy()
 })
 
 test("what_an_edge_left_is_brought_by_the_next_one", async () => {
