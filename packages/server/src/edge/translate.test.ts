@@ -84,6 +84,22 @@ test("attributes_do_not_become_readings", () => {
   )
 })
 
+test("attributes_of_devices_behind_a_gateway_are_those_devices_own_and_no_readings", () => {
+  const given = { a: { firmware: "1.2.3", build: 12 }, b: { serial: "007" }, c: "nonsense" }
+  const bytes = Buffer.from(JSON.stringify(given)).toString("base64")
+  expect(bodies(["gateway-attributes", given, "concentrator"], ["gateway-attributes", [1], "concentrator"])).toEqual([
+    [
+      "gateway",
+      {
+        a: [{ ts: at, values: { firmware: "1.2.3", build: { value: 12 } } }],
+        b: [{ ts: at, values: { serial: { value: "007" } } }]
+      }
+    ],
+    ["gateway", { concentrator: [`gateway-attributes, base64: ${bytes}`] }],
+    ["gateway", { concentrator: ["gateway-attributes, base64: WzFd"] }]
+  ])
+})
+
 test("what_cannot_be_told_apart_goes_alone_with_all_its_bytes", () => {
   const bytes = Uint8Array.of(0xff, 0x00, 0x7b)
   const all = bodies(["json", { x: 1 }], ["senml-cbor", bytes], ["json", bytes], ["json", { x: 2 }])
