@@ -209,6 +209,7 @@ test("what_the_disk_cannot_read_any_more_is_damage_and_the_rest_arrives", async 
   const probe = await open(newest(), "r")
   const prototype = Object.getPrototypeOf(probe) as FileHandle
   await probe.close()
+  // oxlint-disable-next-line typescript/unbound-method -- called with the handle it was asked of
   const { read } = prototype
   // A block of the disk that is worn out: whoever asks for any of its bytes gets nothing.
   const reading = vi.spyOn(prototype, "read").mockImplementation(function (

@@ -1,4 +1,5 @@
 /** An edge that listens with TLS: by MQTT and HTTP, and where somebody knocks and says nothing. */
+import { execFileSync } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { request } from "node:https"
@@ -10,22 +11,23 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { connectAsync } from "mqtt"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { authority, type Issued } from "../../../plugins/mqtt/src/test/authority.ts"
+import { ensureProgram } from "../../../../scripts/services/debian.ts"
 import { edgeStatus, openEdge } from "./index.ts"
 
-const scope = Scope.makeUnsafe()
 const folder = mkdtempSync(join(tmpdir(), "mahalla-edge-listeners-"))
+const tls = { certificate: join(folder, "edge.pem"), key: join(folder, "edge.key") }
+/** It signs itself, so whoever is to believe it is given it. */
 let ca: Buffer
-let tls: Issued
 beforeAll(async () => {
-  const ours = await Effect.runPromise(Scope.provide(authority, scope))
-  ca = readFileSync(ours.certificate)
-  tls = await Effect.runPromise(ours.issue("edge", "IP:127.0.0.1"))
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+  const name = ["-subj", "/CN=edge", "-addext", "subjectAltName=IP:127.0.0.1"]
+  const files = ["-keyout", tls.key, "-out", tls.certificate]
+  execFileSync(await ensureProgram("openssl"), ["req", "-x509", "-days", "2", ...curve, ...name, ...files], {
+    stdio: "pipe"
+  })
+  ca = readFileSync(tls.certificate)
 })
-afterAll(async () => {
-  await Effect.runPromise(Scope.close(scope, Exit.void))
-  rmSync(folder, { recursive: true, force: true })
-})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const opened = (within: Scope.Scope, options: Partial<Parameters<typeof openEdge>[0]>) =>
   Effect.runPromise(
@@ -54,7 +56,7 @@ test("devices_send_by_MQTT_and_HTTP_with_TLS", async () => {
   await client.endAsync()
   expect(await post(door)).toBe(200)
   expect((await edgeStatus(folder)).backlog).toBe(2)
-  // Without the authority nobody believes it.
+  // Without its certificate nobody believes it.
   await expect(connectAsync(broker, { username: "meter", reconnectPeriod: 0 })).rejects.toThrow(/certificate/)
   // A connection without a handshake does not hold up the end.
   const silent = connect(Number(new URL(door).port), "127.0.0.1")
@@ -67,7 +69,7 @@ test("devices_send_by_MQTT_and_HTTP_with_TLS", async () => {
 })
 
 test("without_a_certificate_or_with_one_that_is_not_there_it_says_so", async () => {
-  const failing = async (listen: string, given?: Issued) => {
+  const failing = async (listen: string, given?: typeof tls) => {
     const edge = Scope.makeUnsafe()
     try {
       await opened(edge, { listen: [listen], ...(given === undefined ? {} : { tls: given }) })
