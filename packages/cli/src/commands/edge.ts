@@ -26,6 +26,9 @@ const showStatus = async (folder: string, out: Output) => {
   )
 }
 
+/** `city.example:8443` and `localhost:8080` are URLs too, of schemes that nobody knows. */
+const isOfWeb = (address: string) => URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)
+
 /** Resolves at the first signal; at the second the process ends as it would without us. */
 const signalled = Effect.callback<void>((resume) => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resume(Effect.void))
@@ -71,10 +74,20 @@ export const edge = Command.make(
       onNone: () => process.env["MAHALLA_EDGE_TOKEN"],
       onSome: (given) => Redacted.value(given)
     })
-    if (city === undefined || !URL.canParse(city) || secret === undefined)
+    if (city === undefined || secret === undefined)
       return yield* new CommandError({
         message:
           "Name the city and the gateway's token: mahalla edge --dir FOLDER --to https://city.example/t/slug --token TOKEN (or MAHALLA_EDGE_TOKEN).",
+        exitCode: 64
+      })
+    if (!isOfWeb(city))
+      return yield* new CommandError({
+        message: `--to ${city}: name the city by its whole address, as https://city.example/t/slug or http://127.0.0.1:8080/t/slug.`,
+        exitCode: 64
+      })
+    if (limit < 1)
+      return yield* new CommandError({
+        message: `--limit ${limit}: an edge needs 1 MiB on its disk at least. Give more, or leave it out for 4096.`,
         exitCode: 64
       })
     yield* Effect.scoped(

@@ -13,6 +13,7 @@ import { findRunning, loadProject } from "../project.ts"
 import { root } from "../root.ts"
 import { compare, present, type Window } from "../simulate/check.ts"
 import { faultOf } from "../simulate/faults.ts"
+import { lasting } from "../simulate/lasting.ts"
 import { patient, register } from "../simulate/register.ts"
 import { runFleet } from "../simulate/run.ts"
 import { httpSender, mqttSender } from "../simulate/senders.ts"
@@ -24,7 +25,15 @@ const door = async (
   given: { readonly url?: string; readonly tenant?: string; readonly token?: string }
 ) => {
   const { tenant, token, url } = given
-  if (url !== undefined && tenant !== undefined && token !== undefined) return { url, tenant, token, place: undefined }
+  if (url !== undefined && tenant !== undefined && token !== undefined) {
+    const another = async (): Promise<string> => {
+      throw new CommandError({
+        message:
+          "The city does not take the --token, or not any more: one must last for the whole run and its --check. Give another, or --dir of a city that is running here."
+      })
+    }
+    return { url, tenant, token, another, place: undefined }
+  }
   if (url !== undefined || token !== undefined)
     throw new CommandError({
       message: "Name all three: --url, --tenant and --token; or --dir of a city that is running here.",
@@ -37,21 +46,26 @@ const door = async (
       message: `No server is running on ${project.home}. Start it in another terminal: mahalla dev. Or name another with --url, --tenant and --token.`,
       exitCode: 69
     })
-  const city = project.city({ mode: "dev", only: [], migrate: false, logLevel: "Error" })
-  await city.start()
-  try {
-    const slug = await pickTenant(city, tenant)
-    const link = await linkFor(city, slug, "municipality-admin")
-    const { accessToken } = await makeClient(running.url, slug).post<{ readonly accessToken: string }>(
-      "/v1/auth/link",
-      {
-        token: link.token
-      }
-    )
-    return { url: running.url, tenant: slug, token: accessToken, place: project.config.demo?.place }
-  } finally {
-    await city.close()
+  const signIn = async () => {
+    const city = project.city({ mode: "dev", only: [], migrate: false, logLevel: "Error" })
+    await city.start()
+    try {
+      const slug = await pickTenant(city, tenant)
+      const link = await linkFor(city, slug, "municipality-admin")
+      const { accessToken } = await makeClient(running.url, slug).post<{ readonly accessToken: string }>(
+        "/v1/auth/link",
+        {
+          token: link.token
+        }
+      )
+      return { slug, accessToken }
+    } finally {
+      await city.close()
+    }
   }
+  const { accessToken, slug } = await signIn()
+  const another = async () => (await signIn()).accessToken
+  return { url: running.url, tenant: slug, token: accessToken, another, place: project.config.demo?.place }
 }
 
 /** Aborted after some seconds, or by Ctrl-C. */
@@ -72,7 +86,9 @@ export const simulate = Command.make(
     tenant: optionalText("tenant", "Slug of the tenant; needed when there are several"),
     token: Flag.Redacted("token").pipe(
       Flag.optional,
-      Flag.withDescription("Access token of somebody who may manage devices and read readings")
+      Flag.withDescription(
+        "Access token of somebody who may manage devices and read readings, for the run and its check"
+      )
     ),
     mqtt: optionalText("mqtt", "Send by MQTT to this broker, as mqtt://127.0.0.1:1883. Default: by HTTP"),
     devices: Flag.Int("devices").pipe(
@@ -111,7 +127,7 @@ export const simulate = Command.make(
         token: Option.match(token, { onNone: () => undefined, onSome: Redacted.value })
       }
       const at = await door(dir, Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)))
-      const client = patient(makeClient(at.url.replace(/\/+$/, ""), at.tenant, at.token))
+      const client = patient(lasting(makeClient(at.url.replace(/\/+$/, ""), at.tenant, at.token), at.another))
       const progress = (done: number, total: number) => out.progress("Registering devices", done, total)
       const fleet = await register(client, { seed, devices, place: at.place, progress })
       const broker = text(mqtt)

@@ -28,7 +28,7 @@ export interface City {
   readonly as: (who: As) => CityAs
   /** What the operator of the process may do: tenants, first administrators. No policy stands between. */
   readonly admin: CityAdmin
-  /** Answers a web-standard request. `ip` is the client's address. Carries everything but WebSockets and the OAuth provider. */
+  /** Answers a web-standard request. `ip` is the client's address. Carries everything but WebSockets, the OAuth provider and what devices send. */
   readonly fetch: (request: Request, info?: { readonly ip?: string }) => Promise<Response>
   /** For Node's http module: cheaper than `fetch`, and the only way for what `fetch` cannot carry. */
   readonly node: {

@@ -86,8 +86,11 @@ export interface IngestMessage {
 /** What became of one message. All three are committed and to be acknowledged; the last two may be told to a device that can hear it. */
 export type IngestOutcome =
   | { readonly state: "stored" }
-  /** Kept with its bytes and the reason; sending it again does not help. */
-  | { readonly state: "dead"; readonly reason: string }
+  /**
+   * Kept with its bytes and the reason; sending it again does not help. `unlisted`: among the raw messages of some days only, for there are too many in
+   * this minute; a sender who keeps its messages does better to send it again a minute later.
+   */
+  | { readonly state: "dead"; readonly reason: string; readonly unlisted?: true }
   /** Not this sender's to send (another tenant's topic, a blocked device): counted, not kept. */
   | { readonly state: "refused"; readonly reason: string }
 

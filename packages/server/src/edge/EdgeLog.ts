@@ -2,27 +2,16 @@
  * What the edge has taken and the city has not: messages on disk, in their order of arrival, in segments of some megabytes. Whoever was told that a
  * message is taken can forget it: it has been fsynced. The log never drops one; when it is full it takes no more.
  */
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-  readFile
-} from "node:fs/promises"
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type EdgeRecord, frameOf, type Moment } from "./frame.ts"
-import { opening, readOpening, readStretch, segmentFile, segmentNumber, wholeEnd } from "./segment.ts"
+import { opening, readAt, readOpening, readStretch, segmentFile, segmentNumber, wholeEnd } from "./segment.ts"
 
 export interface EdgeLogOptions {
   readonly folder: string
-  /** Bytes on disk at which no more is taken. */
+  /** Bytes on disk at which no more is taken; what comes at once is taken whole where less than a segment lies there. */
   readonly limit: number
-  /** Bytes at which a segment is full. */
+  /** Bytes at which a segment is full; at most a quarter of the limit, for one that is written to is not removed. */
   readonly segmentBytes: number
   /** Number of the last segment that was ever read: new ones come behind it. Default 0. */
   readonly after?: number
@@ -109,7 +98,8 @@ interface Segment {
 }
 
 /** Opens the log of a folder; what a power cut has left half written is cut off. */
-export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: EdgeLogOptions): Promise<EdgeLog> => {
+export const openEdgeLog = async ({ after = 0, folder, limit, ...options }: EdgeLogOptions): Promise<EdgeLog> => {
+  const segmentBytes = Math.min(options.segmentBytes, Math.floor(limit / 4))
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const segments: Array<Segment> = []
   let total = 0
@@ -194,7 +184,7 @@ export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: Ed
     let size = 0
     while (waiting.length > 0 && (batch.length === 0 || size + waiting[0]!.frames.length <= writeBytes)) {
       const one = waiting.shift()!
-      if (total + size + one.frames.length > limit)
+      if (total + size > segmentBytes && total + size + one.frames.length > limit)
         one.refused(
           new EdgeLogFull(`The log has reached its ${limit} bytes; it takes more when the city has taken some.`)
         )
@@ -226,9 +216,12 @@ export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: Ed
     writing = undefined
   }
 
-  const keepDamaged = async (number: number) => {
-    const path = segmentFile(folder, number)
-    await writeFile(`${path}.damaged`, await readFile(path), { flag: "wx", mode: 0o600 }).catch(() => undefined)
+  const kept = new Set<number>()
+  const keepDamaged = async ({ number, size }: Segment, handle: FileHandle) => {
+    if (kept.has(number)) return
+    kept.add(number)
+    const path = `${segmentFile(folder, number)}.damaged`
+    await writeFile(path, await readAt(handle, 0, size), { flag: "wx", mode: 0o600 }).catch(() => undefined)
   }
 
   return {
@@ -251,10 +244,11 @@ export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: Ed
             const { damaged, end, records } = await readStretch(handle, offset, segment.size, most)
             if (damaged > 0) {
               lost += damaged
-              await keepDamaged(segment.number)
+              await keepDamaged(segment, handle)
             }
             const next = { segment: segment.number, offset: end }
-            if (records.length > 0) return { records, segment: segment.number, next }
+            // Also where nothing is left of it: whoever reads is past it then.
+            if (records.length > 0 || damaged > 0) return { records, segment: segment.number, next }
             at = next
             continue
           } finally {
@@ -274,9 +268,16 @@ export const openEdgeLog = async ({ after = 0, folder, limit, segmentBytes }: Ed
     release: async ({ offset, segment }) => {
       for (;;) {
         const [oldest] = segments
-        if (oldest === undefined || oldest === current?.segment) return
+        if (oldest === undefined) return
         const done = oldest.number < segment || (oldest.number === segment && offset >= oldest.size)
         if (!done) return
+        if (oldest === current?.segment) {
+          // Only to one that is full nothing more is written.
+          if (oldest.size < segmentBytes) return
+          const { handle } = current
+          current = undefined
+          await handle.close()
+        }
         await rm(segmentFile(folder, oldest.number), { force: true })
         await rm(join(folder, `${oldest.number}.clock`), { force: true })
         segments.shift()

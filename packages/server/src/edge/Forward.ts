@@ -119,15 +119,17 @@ export const forward = Effect.fnUntraced(function* ({ folder, log, to, token }: 
       body: text
     })
     const { status } = response
-    if (response.ok) return true
-    // Only the city's own word for it: anything between us may answer 422.
+    // Only the city's own words: anything between us may answer 200 or 422.
+    if (response.ok && response.headers.get("mahalla-outcome") === "stored") return true
     if (status === 422 && answer.includes("urn:mahalla:problem:unusable")) return false
     const after = afterOf(response)
     return yield* new NotTaken({
       message:
         status === 401 || status === 403
           ? `${to} does not know this gateway's token any more (${status}). Give it a new one.`
-          : `${to} answered ${status}: ${answer.slice(0, 200)}`,
+          : response.ok
+            ? `${to} answered ${status}, but is no city of Mahalla: a portal or a proxy that stands between, another address, or a city of an older version. Everything stays here.`
+            : `${to} answered ${status}: ${answer.slice(0, 200)}`,
       ...(after === undefined ? {} : { after })
     })
   })
@@ -183,6 +185,8 @@ export const forward = Effect.fnUntraced(function* ({ folder, log, to, token }: 
     }
   })
 
+  const release = (before: Place) => Effect.promise(() => log.release(before).catch(() => undefined))
+
   const bring = Effect.fnUntraced(function* ({ next, records, segment }: Piece) {
     const off = yield* insist(correction(segment))
     let dead = 0
@@ -197,7 +201,7 @@ export const forward = Effect.fnUntraced(function* ({ folder, log, to, token }: 
       at: yield* Clock.currentTimeMillis,
       trouble: null
     })
-    yield* Effect.promise(() => log.release(next).catch(() => undefined))
+    yield* release(next)
   })
 
   const read = (from: Place) =>
@@ -209,6 +213,8 @@ export const forward = Effect.fnUntraced(function* ({ folder, log, to, token }: 
     )
 
   let place: Place = cursor
+  // What was not removed any more when the last one ended.
+  yield* release(place)
   for (;;) {
     const piece = yield* read(place)
     if (piece !== undefined) {

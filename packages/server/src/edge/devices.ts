@@ -34,14 +34,11 @@ const isName = Schema.is(Name)
 export interface EdgeDevices {
   /** By what a device shows. */
   readonly byToken: (token: string) => EdgeDevice | undefined
-  /** Whether somebody of this name may still send. */
-  readonly knows: (name: string) => boolean
 }
 
 /** Everybody may send, and is called what they show: for a network that nobody else can reach. */
 export const everybody: EdgeDevices = {
-  byToken: (token) => (isName(token) ? { name: token, gateway: true } : undefined),
-  knows: () => true
+  byToken: (token) => (isName(token) ? { name: token, gateway: true } : undefined)
 }
 
 /** Fails where the file is not there or not in order; a change that cannot be read is told to `complain`, and the devices stay as they were. */
@@ -53,7 +50,7 @@ export const readDevices = (folder: string, complain: (error: Error) => void): E
       const { gateway = false, token } = typeof given === "string" ? { token: given } : given
       tokens.set(token, { name, gateway })
     }
-    return { tokens, names: new Set([...tokens.values()].map(({ name }) => name)) }
+    return tokens
   }
   const stamp = () => {
     const { ino, mtimeMs, size } = statSync(path)
@@ -73,5 +70,5 @@ export const readDevices = (folder: string, complain: (error: Error) => void): E
     }
     return known
   }
-  return { byToken: (token) => fresh().tokens.get(token), knows: (name) => fresh().names.has(name) }
+  return { byToken: (token) => fresh().get(token) }
 }

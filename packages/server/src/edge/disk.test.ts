@@ -41,7 +41,7 @@ test.skipIf(disk === undefined)(
       request.setEncoding("utf8").on("data", (piece: string) => (body += piece))
       request.on("end", () => {
         if (!away) for (const [, n] of body.matchAll(/"n":(\d+)/g)) heard.add(Number(n))
-        response.writeHead(away ? 503 : 200).end()
+        response.writeHead(away ? 503 : 200, { "mahalla-outcome": "stored" }).end()
       })
     }).listen(0, "127.0.0.1")
     await once(city, "listening")

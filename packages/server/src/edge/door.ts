@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises"
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import type { IngestHost, PayloadFormat } from "@mahalla/core/plugin"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -41,7 +41,8 @@ const answer = (host: IngestHost, request: IncomingMessage) =>
     if (request.method !== "POST")
       return { status: 405, detail: "Readings are sent by POST.", headers: { allow: "POST" } }
     const token = found[1] ?? /^bearer ([\x21-\x7e]{1,400})$/i.exec(request.headers.authorization ?? "")?.[1]
-    const session = yield* host.authenticate({ kind: "token", token: token === undefined ? "" : decoded(token) })
+    const shown = { kind: "token", token: token === undefined ? "" : decoded(token) } as const
+    const session = yield* Effect.acquireRelease(host.authenticate(shown), host.closed)
     const payload = yield* Effect.tryPromise(() => bodyOf(request, host.maxPayload)).pipe(
       Effect.orElseSucceed(() => null)
     )
@@ -52,7 +53,10 @@ const answer = (host: IngestHost, request: IncomingMessage) =>
       { from: { session }, topic: `/api/v1/${found[2]!}`, payload, format, receivedAt: yield* Clock.currentTimeMillis }
     ])
     return { status: 200 }
-  }).pipe(Effect.catch((error) => Effect.succeed(refusal(error))))
+  }).pipe(
+    Effect.scoped,
+    Effect.catch((error) => Effect.succeed(refusal(error)))
+  )
 
 const decoded = (token: string): string => {
   try {
@@ -68,6 +72,9 @@ const send = (response: ServerResponse, { detail, headers, status }: Answer) => 
     .writeHead(status, { ...headers, "content-type": type, ...(status === 413 ? { connection: "close" } : {}) })
     .end(detail === undefined ? undefined : JSON.stringify({ type: "about:blank", status, detail }))
 }
+
+/** Milliseconds that a request under way has when the door closes; what has not come by then was promised to nobody. */
+const farewell = 3_000
 
 /** Paths of PEM files. */
 export interface Certificate {
@@ -91,6 +98,12 @@ export const openDoor = (host: IngestHost, hostname: string, port: number, tls?:
         const server = await serverOf((request, response) => {
           void Effect.runPromise(answer(host, request)).then((told) => send(response, told))
         }, tls)
+        // Also those that have not said anything in TLS yet, which the server would not close.
+        const sockets = new Set<Socket>()
+        server.on("connection", (socket: Socket) => {
+          sockets.add(socket)
+          socket.once("close", () => sockets.delete(socket))
+        })
         await new Promise<void>((resolve, reject) => {
           server.once("error", reject)
           server.listen(port, hostname, resolve)
@@ -98,7 +111,13 @@ export const openDoor = (host: IngestHost, hostname: string, port: number, tls?:
         const { port: taken } = server.address() as AddressInfo
         const close = () =>
           new Promise<void>((done) => {
-            server.close(() => done())
+            const late = setTimeout(() => {
+              for (const socket of sockets) socket.destroy()
+            }, farewell)
+            server.close(() => {
+              clearTimeout(late)
+              done()
+            })
             server.closeIdleConnections()
           })
         const scheme = tls === undefined ? "http" : "https"

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type ServerResponse } from "node:http"
 import { once } from "node:events"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
@@ -11,11 +11,12 @@ import * as Scope from "effect/Scope"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { boot, uptimeMillis } from "./boot.ts"
 import { openEdgeLog } from "./EdgeLog.ts"
+import { none } from "./Forward.ts"
 import { edgeStatus, openEdge } from "./index.ts"
 
 type Answer = (response: ServerResponse, body: string) => void
 
-const ok: Answer = (response) => void response.writeHead(200).end()
+const ok: Answer = (response) => void response.writeHead(200, { "mahalla-outcome": "stored" }).end()
 const status =
   (code: number, body = "", headers = {}): Answer =>
   (response) =>
@@ -76,7 +77,7 @@ const start = async (options: Partial<Parameters<typeof openEdge>[0]> = {}) => {
   }
 }
 const eventually = async (check: () => void | Promise<void>) => {
-  for (let left = 200; ; left--) {
+  for (let left = 300; ; left--) {
     try {
       return await check()
     } catch (error) {
@@ -119,6 +120,22 @@ test("what_the_city_keeps_as_a_dead_letter_is_not_sent_again_and_another_422_is"
   await eventually(() => expect(everyValue()).toEqual([1, 1, 2]))
 })
 
+test("a_portal_that_answers_everything_with_200_gets_nothing", async () => {
+  usual = status(200, "<h1>Welcome, accept our terms</h1>")
+  const { post } = await start()
+  await post(1)
+  await eventually(async () => {
+    const { backlog, cursor } = await edgeStatus(folder)
+    expect([backlog, cursor.forwarded, cursor.trouble]).toEqual([
+      1,
+      0,
+      expect.stringContaining("is no city of Mahalla")
+    ])
+  })
+  usual = ok
+  await eventually(async () => expect((await edgeStatus(folder)).cursor).toMatchObject({ forwarded: 1, trouble: null }))
+})
+
 test("a_token_that_was_revoked_is_told_and_the_messages_stay", async () => {
   usual = status(401)
   const { post } = await start()
@@ -146,6 +163,21 @@ test("who_is_not_on_the_list_is_refused_and_a_new_list_counts_at_once", async ()
   expect((await fetch(`${url}/elsewhere`, { method: "POST" })).status).toBe(404)
 })
 
+test("a_device_that_names_another_is_no_gateway_and_a_gateway_may", async () => {
+  const plc = { token: "token-of-the-gateway", gateway: true }
+  writeFileSync(join(folder, "devices.json"), JSON.stringify({ meter: "token-of-the-meter", plc }))
+  const { post } = await start()
+  const readings = [{ key: "n", at: 1, value: 1, device: "other" }]
+  await post(JSON.stringify({ readings }))
+  await post(JSON.stringify({ readings }), plc.token)
+  await eventually(async () => expect((await edgeStatus(folder)).cursor.forwarded).toBe(2))
+  expect(heard.map(({ path }) => path)).toEqual(["/t/samarkand/ingest/gateway", "/t/samarkand/ingest/readings"])
+  expect(bodies.map((body) => JSON.parse(body) as unknown)).toEqual([
+    { meter: [expect.stringMatching(/^not-allowed: /)] },
+    { readings }
+  ])
+})
+
 test("a_full_log_says_so_to_the_device_and_goes_on_when_the_city_has_taken_some", async () => {
   usual = status(503)
   const { post } = await start({ limit: 2_000, segmentBytes: 500 })
@@ -171,6 +203,20 @@ test("an_edge_without_a_list_of_devices_says_what_to_do", async () => {
   expect((await post(1, "any-name")).status).toBe(200)
 })
 
+test("a_request_that_hangs_keeps_no_edge_from_its_end", async () => {
+  const { url } = await start()
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  socket.on("error", () => undefined)
+  socket.write("POST /api/v1/token-of-the-meter/telemetry HTTP/1.1\r\nhost: edge\r\ncontent-length: 100\r\n\r\n{")
+  await new Promise((later) => setTimeout(later, 200))
+  const began = performance.now()
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  expect(performance.now() - began).toBeLessThan(10_000)
+  scope = Scope.makeUnsafe()
+  socket.destroy()
+})
+
 test("what_an_edge_left_is_brought_by_the_next_one", async () => {
   usual = status(503)
   const { post } = await start()
@@ -186,11 +232,26 @@ test("what_an_edge_left_is_brought_by_the_next_one", async () => {
   expect(readdirSync(folder).filter((name) => name.endsWith(".log")).length).toBeLessThanOrEqual(1)
 })
 
+test("an_edge_whose_full_log_the_city_has_already_makes_room_when_it_starts", async () => {
+  const log = await openEdgeLog({ folder, limit: 2_000, segmentBytes: 500 })
+  const moment = { wall: Date.now(), uptime: uptimeMillis(), boot }
+  const payload = Buffer.alloc(1_800, " ")
+  await log.append([{ device: "meter", gateway: false, format: "json", receivedAt: 0, payload }], moment)
+  await log.close()
+  // The note was written, the file not removed any more.
+  writeFileSync(join(folder, "cursor.json"), JSON.stringify({ ...none, segment: 1, offset: 1_000_000 }))
+  const { post } = await start({ limit: 2_000, segmentBytes: 500 })
+  await eventually(async () => expect((await post("x".repeat(300))).status).toBe(200))
+})
+
 test("messages_of_a_clock_in_1970_arrive_with_the_right_time_and_with_the_same_when_they_are_sent_again", async () => {
   // Five seconds ago, when the machine had not heard what time it is.
   const log = await openEdgeLog({ folder, limit: 1e6, segmentBytes: 1e6 })
   const moment = { wall: 60_000, uptime: uptimeMillis() - 5_000, boot }
-  await log.append([{ device: "meter", format: "json", receivedAt: 60_250, payload: Buffer.from('{"n":1}') }], moment)
+  await log.append(
+    [{ device: "meter", gateway: false, format: "json", receivedAt: 60_250, payload: Buffer.from('{"n":1}') }],
+    moment
+  )
   await log.close()
   const times = () => bodies.map((body) => Number(/"ts":(\d+)/.exec(body)?.[1]))
   usual = status(500)

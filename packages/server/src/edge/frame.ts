@@ -8,6 +8,8 @@ import { crc32c } from "./crc32c.ts"
 /** One message, as it came. */
 export interface EdgeRecord {
   readonly device: string
+  /** The sender may speak for devices behind it. */
+  readonly gateway: boolean
   readonly format: PayloadFormat
   /** Epoch milliseconds by the edge's own clock. */
   readonly receivedAt: number
@@ -37,6 +39,9 @@ const formats: ReadonlyArray<PayloadFormat> = [
   "gateway-attributes"
 ]
 
+/** Beside the format: the sender is no gateway. Where it is not set, it may be a record of before, which did not say. */
+const plain = 0x80
+
 /** Bytes of a message that is taken. */
 export const maxPayload = 262_144
 /** Of a frame. */
@@ -54,11 +59,11 @@ const frame = (body: number, write: (into: Buffer) => void): Buffer => {
   return bytes
 }
 
-export const frameOf = ({ device, format, payload, receivedAt }: EdgeRecord): Buffer => {
+export const frameOf = ({ device, format, gateway, payload, receivedAt }: EdgeRecord): Buffer => {
   const name = Buffer.from(device)
   return frame(shortest + name.length + payload.length, (into) => {
     into.writeDoubleLE(receivedAt, 0)
-    into.writeUInt8(formats.indexOf(format), 8)
+    into.writeUInt8(formats.indexOf(format) | (gateway ? 0 : plain), 8)
     into.writeUInt8(name.length, 9)
     into.set(name, shortest)
     into.set(payload, shortest + name.length)
@@ -84,9 +89,11 @@ export const endOf = (at: number, body: Buffer): number => at + head + body.leng
 
 export const recordOf = (body: Buffer): EdgeRecord => {
   const end = shortest + body.readUInt8(9)
+  const kind = body.readUInt8(8)
   return {
     receivedAt: body.readDoubleLE(0),
-    format: formats[body.readUInt8(8)] ?? "profile",
+    format: formats[kind & ~plain] ?? "profile",
+    gateway: (kind & plain) === 0,
     device: body.toString("utf8", shortest, end),
     payload: body.subarray(end)
   }

@@ -54,6 +54,8 @@ export const makeStamp = () => {
 /** `tenant`: the city's slug, as it stands in topics. */
 export const makeEdgeHost = (log: EdgeLog, devices: EdgeDevices, tenant: string): IngestHost => {
   const stamp = makeStamp()
+  /** What open sessions have shown. */
+  const shownIn = new Map<string, string>()
   return {
     maxBatch: 2_000,
     maxPayload,
@@ -62,7 +64,11 @@ export const makeEdgeHost = (log: EdgeLog, devices: EdgeDevices, tenant: string)
         const shown =
           credential.kind === "token" ? credential.token : credential.kind === "basic" ? credential.password : undefined
         const device = shown === undefined ? undefined : devices.byToken(shown)
-        if (device === undefined || (credential.kind === "basic" && credential.user !== device.name))
+        if (
+          shown === undefined ||
+          device === undefined ||
+          (credential.kind === "basic" && credential.user !== device.name)
+        )
           return Effect.fail(unauthorized)
         const deviceId = idOf(device.name)
         const session: DeviceSession = {
@@ -73,15 +79,22 @@ export const makeEdgeHost = (log: EdgeLog, devices: EdgeDevices, tenant: string)
           device: device.name,
           gateway: device.gateway
         }
+        shownIn.set(session.id, shown)
         return Effect.succeed(session)
       }),
-    renew: ({ device }) => (devices.knows(device) ? Effect.void : Effect.fail(unauthorized)),
-    closed: () => Effect.void,
+    renew: ({ device, gateway, id }) =>
+      Effect.suspend(() => {
+        const now = devices.byToken(shownIn.get(id) ?? "")
+        return now?.name === device && now.gateway === gateway ? Effect.void : Effect.fail(unauthorized)
+      }),
+    closed: ({ id }) => Effect.sync(() => void shownIn.delete(id)),
     receive: (messages) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const records = messages.map((message): EdgeRecord => {
           const device = deviceOf(message)
-          return { device, format: message.format, payload: message.payload, receivedAt: stamp(device, now) }
+          const { format, from, payload } = message
+          const gateway = "session" in from && from.session.gateway
+          return { device, gateway, format, payload, receivedAt: stamp(device, now) }
         })
         return Effect.tryPromise({
           try: () => log.append(records, { wall: now, uptime: uptimeMillis(), boot }),

@@ -34,13 +34,18 @@ export interface EdgeOptions {
 }
 
 const city = (to: string): { readonly base: string; readonly tenant: string } => {
-  const url = new URL(to)
+  const url = URL.parse(to)
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new Error(`${to}: an edge brings messages to a city by HTTP, as https://city.example/t/slug.`)
   const base = `${url.origin}${url.pathname.replace(/\/+$/, "")}`
   return { base, tenant: /\/t\/([a-z0-9-]+)$/.exec(base)?.[1] ?? "edge" }
 }
 
 const place = (address: string) => {
-  const { hostname, port, protocol } = new URL(address)
+  const url = URL.parse(address)
+  if (url === null)
+    throw new Error(`${address}: no address to listen at. Write mqtt://0.0.0.0:1883 or http://0.0.0.0:8080.`)
+  const { hostname, port, protocol } = url
   return { protocol, host: hostname.replaceAll(/^\[|\]$/g, ""), port: port === "" ? undefined : Number(port) }
 }
 

@@ -27,11 +27,26 @@ export const segmentNumber = (file: string): number | undefined => {
 /** What a new segment begins with. */
 export const opening = (moment: Moment): Buffer => Buffer.concat([magic, frameOfMoment(moment)])
 
+/** Bytes that a disk reads as one. */
+const block = 4_096
+
+/** A part of what was asked for. Of a block that the disk cannot give any more: zeros, which are no message. */
+const readSome = async (handle: FileHandle, into: Buffer, position: number): Promise<number> => {
+  try {
+    return (await handle.read(into, 0, into.length, position)).bytesRead
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EIO") throw error
+    const first = into.subarray(0, block - (position % block))
+    if (first.length < into.length) return readSome(handle, first, position)
+    return into.fill(0).length
+  }
+}
+
 export const readAt = async (handle: FileHandle, from: number, to: number): Promise<Buffer> => {
   const bytes = Buffer.allocUnsafe(Math.max(0, to - from))
   let filled = 0
   while (filled < bytes.length) {
-    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, from + filled)
+    const bytesRead = await readSome(handle, bytes.subarray(filled), from + filled)
     if (bytesRead === 0) break
     filled += bytesRead
   }

@@ -8,7 +8,7 @@ const bodies = (...given: ReadonlyArray<readonly [PayloadFormat, unknown, string
   bodiesOf(
     given.flatMap(([format, payload, device = "meter"]) => {
       const bytes = payload instanceof Uint8Array ? payload : Buffer.from(JSON.stringify(payload))
-      return partsOf({ device, format, payload: bytes, receivedAt: 0 }, at)
+      return partsOf({ device, gateway: device === "concentrator", format, payload: bytes, receivedAt: 0 }, at)
     })
   ).map(({ kind, text }) => [kind, JSON.parse(text) as unknown])
 
@@ -30,6 +30,19 @@ test("values_without_a_time_get_that_of_their_arrival_and_others_keep_theirs", (
 test("a_gateway_behind_the_edge_names_its_own_devices", () => {
   expect(bodies(["gateway-json", { a: [{ x: 1 }], b: [{ ts: 5, values: { x: 2 } }] }, "concentrator"])).toEqual([
     ["gateway", { a: [{ ts: at, values: { x: 1 } }], b: [{ ts: 5, values: { x: 2 } }] }]
+  ])
+})
+
+test("only_a_gateway_names_the_device_of_a_reading", () => {
+  const forged = { key: "x", value: 1, device: "other" }
+  const own = { key: "x", value: 2, device: "meter" }
+  expect(bodies(["json", { readings: [forged, own] }], ["profile", { readings: [forged] }])).toEqual([
+    ["gateway", { meter: [`not-allowed: it names another device: ${JSON.stringify(forged)}`] }],
+    ["readings", { readings: [{ at, ...own }] }],
+    ["gateway", { meter: [`not-allowed: it names another device: ${JSON.stringify(forged)}`] }]
+  ])
+  expect(bodies(["json", { readings: [forged] }, "concentrator"])).toEqual([
+    ["readings", { readings: [{ at, ...forged }] }]
   ])
 })
 
@@ -69,6 +82,22 @@ test("attributes_do_not_become_readings", () => {
       ]
     ]
   )
+})
+
+test("attributes_of_devices_behind_a_gateway_are_those_devices_own_and_no_readings", () => {
+  const given = { a: { firmware: "1.2.3", build: 12 }, b: { serial: "007" }, c: "nonsense" }
+  const bytes = Buffer.from(JSON.stringify(given)).toString("base64")
+  expect(bodies(["gateway-attributes", given, "concentrator"], ["gateway-attributes", [1], "concentrator"])).toEqual([
+    [
+      "gateway",
+      {
+        a: [{ ts: at, values: { firmware: "1.2.3", build: { value: 12 } } }],
+        b: [{ ts: at, values: { serial: { value: "007" } } }]
+      }
+    ],
+    ["gateway", { concentrator: [`gateway-attributes, base64: ${bytes}`] }],
+    ["gateway", { concentrator: ["gateway-attributes, base64: WzFd"] }]
+  ])
 })
 
 test("what_cannot_be_told_apart_goes_alone_with_all_its_bytes", () => {
@@ -116,6 +145,7 @@ test("nothing_gets_lost_between_bodies_and_none_is_more_than_a_city_takes", () =
 const limit = 1_048_576
 const record = (payload: string) => ({
   device: "meter",
+  gateway: false,
   format: "json" as const,
   payload: Buffer.from(payload),
   receivedAt: 0

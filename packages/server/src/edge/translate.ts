@@ -50,13 +50,19 @@ const entry = (device: string, at: number, value: unknown): Part =>
     ? gateway(device, { ts: at, values: value }, value)
     : gateway(device, value, isRecord(value) ? value["values"] : undefined)
 
-const reading = (device: string, at: number, value: unknown): Part => ({
-  kind: "readings",
-  device,
-  text: JSON.stringify(isRecord(value) ? { at, ...value, device: value["device"] ?? device } : value),
-  values: 1,
-  alone: !isRecord(value)
-})
+/** What a plain device says of another one goes as a dead letter: under the edge's own token the city would believe it. */
+const reading = ({ device, gateway: mayName }: EdgeRecord, at: number, value: unknown): Part => {
+  const of = isRecord(value) ? (value["device"] ?? device) : device
+  if (of !== device && !mayName)
+    return gateway(device, `not-allowed: it names another device: ${JSON.stringify(value)}`, undefined)
+  return {
+    kind: "readings",
+    device,
+    text: JSON.stringify(isRecord(value) ? { at, ...value, device: of } : value),
+    values: 1,
+    alone: !isRecord(value)
+  }
+}
 
 /** What would be a reading in a gateway's body is wrapped where it stands among attributes. */
 const attributes = (value: Json): Json =>
@@ -78,7 +84,7 @@ const read = (record: EdgeRecord, at: number): ReadonlyArray<Part> => {
       if (Array.isArray(body)) return body.map((one) => entry(device, at, one))
       if (!isRecord(body)) return [odd(record)]
       return Array.isArray(body["readings"])
-        ? body["readings"].map((one) => reading(device, at, one))
+        ? body["readings"].map((one) => reading(record, at, one))
         : [entry(device, at, body)]
     case "gateway-json":
       if (!isRecord(body)) return [odd(record)]

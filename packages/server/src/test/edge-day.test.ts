@@ -41,7 +41,7 @@ test(`${messages}_messages_wait_on_disk_and_reach_the_city_in_order`, async () =
               last.set(device, [values.n, ts])
               seen[values.n]!++
             }
-        response.writeHead(200).end()
+        response.writeHead(200, { "mahalla-outcome": "stored" }).end()
       })
     }).listen(port, "127.0.0.1")
     const began = performance.now()

@@ -82,7 +82,7 @@ describe("a reading", () => {
         { ts: at + 1000, values: { pressure: 2 } }
       ])
     })
-    expect(answer.status).toBe(200)
+    expect([answer.status, answer.headers.get("mahalla-outcome")]).toEqual([200, "stored"])
     await eventually(async () => expect(await latest(meter)).toEqual({ pressure: 2, flow: null }))
     const { body: streams } = await meter.admin.get(`/v1/devices/${meter.id}/datastreams`)
     const { datastreamId } = streams.items.find(({ key }: { key: string }) => key === "pressure")
@@ -222,6 +222,23 @@ describe("a reading", () => {
       "select max(octet_length(body))::int as size from mahalla.raw_message"
     )
     expect(row!.size).toBeLessThan(1_000_000)
+  })
+
+  test("that_cannot_be_used_comes_again_in_a_minute_where_too_many_are_kept_already", async () => {
+    const meter = await device("samarkand", "meter-of-nonsense")
+    const post = async () => {
+      const answer = await fetch(`${kit.url}/api/v1/${meter.token}/telemetry`, { method: "POST", body: "{" })
+      await answer.body?.cancel()
+      return `${answer.status} ${answer.headers.get("retry-after")}`
+    }
+    const answers: Array<string> = []
+    while (answers.length < 5_000 && !answers.includes("429 60"))
+      answers.push(...(await Promise.all(Array.from({ length: 100 }, post))))
+    expect(new Set(answers)).toEqual(new Set(["422 null", "429 60"]))
+    const [kept] = await kit.sql<{ amount: number }>(
+      "select count(*)::int as amount from mahalla.dead_letter where device = 'meter-of-nonsense'"
+    )
+    expect(kept!.amount).toBe(answers.filter((answer) => answer === "422 null").length)
   })
 
   test("of_another_city_is_nobodys_business", async () => {

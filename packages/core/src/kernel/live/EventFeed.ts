@@ -57,6 +57,12 @@ const feedBatch = Effect.fnUntraced(function* (after: bigint) {
   }))
 })
 
+/**
+ * Who was woken for an event and finds nothing has joined a look of others that began before the event was committed: after this long, one of their own
+ * finds it.
+ */
+export const lookAgain = "20 millis"
+
 export class EventFeed extends Context.Service<
   EventFeed,
   {

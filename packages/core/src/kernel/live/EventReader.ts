@@ -5,7 +5,7 @@ import * as PubSub from "effect/PubSub"
 import { withTenant } from "../db/Database.ts"
 import { headPosition } from "../events/read.ts"
 import { Signals } from "../Signals.ts"
-import { EventFeed, type FeedRow } from "./EventFeed.ts"
+import { EventFeed, type FeedRow, lookAgain } from "./EventFeed.ts"
 import type { EventFilter } from "./EventFilter.ts"
 import type { LiveReader } from "./LiveRights.ts"
 
@@ -30,18 +30,26 @@ export const eventReader = Effect.fnUntraced(function* (
   const grown = yield* PubSub.subscribe(order)
   const head = yield* withTenant(tenantId)(headPosition)
   let position = after === undefined || after > head ? head : after
+  /** Of what it was woken for and has not looked for twice. */
+  let told = position
 
   const next: Effect.Effect<EventStep, unknown> = Effect.gen(function* () {
     while (true) {
       const who = yield* reader.current
       const now = yield* Clock.currentTimeMillis
       const rows = yield* feed.after(tenantId, position)
+      if (rows.length === 0 && told > position) {
+        told = position
+        yield* Effect.sleep(lookAgain)
+        continue
+      }
       if (rows.length === 0) {
         const woken = yield* Effect.timeoutOption(
           Effect.repeat(PubSub.take(grown), { until: (signal) => signal.tenantId === tenantId }),
           quietAfter
         )
         if (woken._tag === "None") return { position, events: [] }
+        told = woken.value.position
         continue
       }
       position = rows.at(-1)!.position

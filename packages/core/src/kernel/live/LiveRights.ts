@@ -16,7 +16,7 @@ import { type Database, withTenant } from "../db/Database.ts"
 import { headPosition } from "../events/read.ts"
 import type { Principal } from "../policy/Principal.ts"
 import { Signals } from "../Signals.ts"
-import { EventFeed } from "./EventFeed.ts"
+import { EventFeed, lookAgain } from "./EventFeed.ts"
 
 /** Milliseconds that an answer about rights is good for. */
 const goodFor = 30_000
@@ -59,17 +59,24 @@ export class LiveRights extends Context.Service<
         Effect.gen(function* () {
           const grown = yield* PubSub.subscribe(signals.order)
           let position = yield* withTenant(tenantId)(headPosition)
+          /** Of what it was woken for and has not looked for twice. */
+          let told = position
           yield* Deferred.succeed(ready, undefined)
           while (true) {
             const rows = yield* feed.after(tenantId, position)
             if (rows.some(({ type }) => isAboutRights(type))) watched.turn++
             const last = rows.at(-1)
             if (last !== undefined) position = last.position
-            else
-              yield* Effect.timeoutOption(
+            else if (told > position) {
+              told = position
+              yield* Effect.sleep(lookAgain)
+            } else {
+              const woken = yield* Effect.timeoutOption(
                 Effect.repeat(PubSub.take(grown), { until: (signal) => signal.tenantId === tenantId }),
                 "15 seconds"
               )
+              if (woken._tag === "Some") told = woken.value.position
+            }
           }
         }).pipe(
           Effect.scoped,

@@ -20,7 +20,10 @@ const mostUnanswered = 2
 export interface Socket {
   /** The next message. */
   readonly take: Effect.Effect<string>
-  /** Done when the client's side has it, or the connection is over; one frame at a time is on its way. Who does not read is closed with 1013. */
+  /**
+   * Done when the client's side has it, or the connection is over; one frame at a time is on its way, and nobody gives up one that is. Who does not
+   * read is closed with 1013.
+   */
   readonly send: (text: string) => Effect.Effect<void>
   readonly close: (code: number, reason: string) => Effect.Effect<void>
   /** Done when the connection is over. */
@@ -38,7 +41,6 @@ export const makeSocket = Effect.fnUntraced(function* (ws: WebSocket) {
     if (ws.readyState === ws.OPEN) ws.close(code, reason)
   }
   ws.on("message", (data, isBinary) => {
-    unanswered = 0
     if (isBinary) end(codes.binary, "Messages are JSON.")
     else if (!Queue.offerUnsafe(inbox, data.toString())) end(codes.policy, "Too many messages at once.")
   })
@@ -60,7 +62,9 @@ export const makeSocket = Effect.fnUntraced(function* (ws: WebSocket) {
         Effect.timeoutOption(patience),
         Effect.flatMap((sent) =>
           sent._tag === "Some" ? Effect.void : close(codes.tryLater, "You do not read what you are sent.")
-        )
+        ),
+        // Whoever is interrupted gives the turn away only when the frame has left; else frames pile up behind it.
+        Effect.uninterruptible
       )
     )
   const beat = Effect.suspend(() => {

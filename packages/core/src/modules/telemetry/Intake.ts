@@ -82,12 +82,24 @@ const mostReadings = 50_000
 
 const nothing = { number: 0, batch: 0, stored: 0 }
 
-const unusable = "The city cannot read or store it."
+const unusable: ReadonlyArray<IngestOutcome> = [{ state: "dead", reason: "The city cannot read or store it." }]
 
 /** What is known of a tenant's devices. */
 interface Known {
   readonly registry: Registry
   readonly inTurn: Semaphore.Semaphore
+}
+
+/** Outcomes, with a word on those for which there was no room among the dead letters; `kept` of them found it. */
+const withUnlisted = (
+  messages: ReadonlyArray<IngestMessage>,
+  { dead, outcomes }: Read,
+  kept: number
+): ReadonlyArray<IngestOutcome> => {
+  const unlisted = new Set(dead.slice(kept).map(({ message }) => message))
+  return outcomes.map((outcome, place) =>
+    outcome.state === "dead" && unlisted.has(messages[place]!) ? { ...outcome, unlisted: true } : outcome
+  )
 }
 
 /** A mistake of a decoder: it must cost the message that meets it, not all that wait behind it. */
@@ -261,7 +273,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
       for (const { deviceId, topic } of moved) downlinks.set(deviceId, topic)
       if (!again && read.asks.length > 0) options.told({ tenantId, asks: read.asks })
       if (again) for (const [device, node] of read.nodes) again.set(device, node)
-      return read.outcomes
+      return again || dead.length === read.dead.length ? read.outcomes : withUnlisted(messages, read, dead.length)
     }).pipe(
       Effect.catchIf(
         (error): error is SqlError => attempt < 5 && (isStale(error) || isUnparted(error)),
@@ -274,7 +286,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
           messages.length > 1
             ? halves(tenantId, messages, again)
             : again
-              ? Effect.succeed([{ state: "dead", reason: unusable } satisfies IngestOutcome])
+              ? Effect.succeed(unusable)
               : bury(tenantId, messages[0]!, error)
       )
     )
@@ -314,7 +326,7 @@ export const makeIntake = Effect.fnUntraced(function* (options: IntakeOptions) {
               : `The database does not take it: ${error.reason.message}`
         }
       ])
-    ).pipe(Effect.as([{ state: "dead", reason: unusable } satisfies IngestOutcome]))
+    ).pipe(Effect.as(unusable))
 
   const turnOf = (messages: ReadonlyArray<IngestMessage>) =>
     messages.some(({ format }) => format === "sparkplug")

@@ -64,6 +64,28 @@ const shuffled = <A>(items: ReadonlyArray<A>): ReadonlyArray<A> => {
 layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: intakeMigrations }), { excludeTestServices: true })(
   "readings on their way in",
   (it) => {
+    it.effect("that_cannot_be_used_and_are_too_many_for_a_minute_are_told_so_and_kept_in_the_next", () =>
+      Effect.gen(function* () {
+        const { intake, message, rows } = yield* open
+        const clock = yield* jumpingClock
+        const bad = Array.from({ length: 130 }, () => message("p1", "{"))
+        const letters = rows((sql) => sql`select 1 from mahalla.dead_letter`)
+        // Not over the end of a minute.
+        clock.set(-((Date.now() / 1000) % 60))
+        const outcomes = yield* clock.by(intake.receive([message("p1", [{ key: "pressure", value: 1 }]), ...bad]))
+        const unlisted = outcomes.map((outcome) => outcome.state === "dead" && outcome.unlisted === true)
+        assert.deepStrictEqual(unlisted, [
+          ...Array.from({ length: 101 }, () => false),
+          ...Array.from({ length: 30 }, () => true)
+        ])
+        assert.strictEqual((yield* letters).length, 100)
+        clock.set(60)
+        const later = yield* clock.by(intake.receive(bad.slice(100)))
+        assert.isTrue(later.every((outcome) => outcome.state === "dead" && outcome.unlisted === undefined))
+        assert.strictEqual((yield* letters).length, 130)
+      })
+    )
+
     it.effect("are_stored_once_with_their_last_values_and_minutes", () =>
       Effect.gen(function* () {
         const { follow, intake, message, rows } = yield* open

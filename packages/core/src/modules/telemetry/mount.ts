@@ -137,14 +137,24 @@ const unread = {
 } as const
 
 /** Something may have been stored of a message of which another part was not: the whole is told to be wrong, with what is kept of it. */
-const answerOf = (outcome: IngestOutcome): ProblemAnswer | undefined =>
-  outcome.state === "stored"
-    ? undefined
-    : outcome.state === "dead"
-      ? problem(422, "unusable", `${outcome.reason} The message is kept for the operator; do not send it again.`)
-      : problem(403, "forbidden", outcome.reason)
+const answerOf = (outcome: IngestOutcome): ProblemAnswer | undefined => {
+  if (outcome.state === "stored") return undefined
+  if (outcome.state === "refused") return problem(403, "forbidden", outcome.reason)
+  if (outcome.unlisted === true)
+    return problem(
+      429,
+      "too-many-requests",
+      `${outcome.reason} So much cannot be used at the moment that the operator does not see this one. Send it again in a minute.`,
+      {},
+      { "retry-after": "60" }
+    )
+  return problem(422, "unusable", `${outcome.reason} The message is kept for the operator; do not send it again.`)
+}
 
 const unknownKey = problem(401, "unauthorized", "This key brings no devices here, or not any more. Ask the operator.")
+
+/** A 200 of whatever stands between says nothing of a message; an edge forgets one only where it reads this. */
+const ours = { "mahalla-outcome": "stored" }
 
 /** What a request is told where it went well. */
 interface Granted {
@@ -226,7 +236,7 @@ export const openMount = Effect.gen(function* () {
           )
         ),
         Effect.map((refused: ProblemAnswer | Granted | undefined) => {
-          if (refused === undefined) send(response, 200, undefined, "application/json")
+          if (refused === undefined) send(response, 200, undefined, "application/json", ours)
           else if ("granted" in refused) send(response, 200, refused.granted, "application/json")
           else
             send(
