@@ -30,7 +30,7 @@ export const makeBatch = (windows: ReadonlyArray<Window>) => {
     add: (raise: RaiseAlert, alert: CaseRecord, often: boolean): ActiveAlert => {
       const { assetId, at, details, episode, key, propagate = [], severity } = raise
       const assets = [...new Set([...(assetId === undefined ? [] : [assetId]), ...propagate])]
-      const window = windowOf(windows, { ...key, assets, territoryPath: alert.territoryPath }, at)
+      const window = windowOf(windows, { ...key, asset: assetId, territoryPath: alert.territoryPath }, at)
       const guarded = often && window === undefined
       const flapping = alert.data["flapping"] === true
       alerts.push({

@@ -1,7 +1,7 @@
 /** Which alerts a maintenance window covers. Pure. */
 
 export interface WindowScope {
-  /** Where: an alert of any of these devices, on any of these assets, in any of these territories or below. Everywhere when all are empty. */
+  /** Where: an alert of any of these devices, at any of these assets, in any of these territories or below. Everywhere when all are empty. */
   readonly devices: ReadonlyArray<string>
   readonly assets: ReadonlyArray<string>
   readonly territories: ReadonlyArray<string>
@@ -20,8 +20,8 @@ export interface Window extends WindowScope {
 export interface Covered {
   readonly rule: string
   readonly originator: string
-  /** Its own asset and those on which it shows too. */
-  readonly assets: ReadonlyArray<string>
+  /** The one it happened at. Those on which it shows too say nothing: work on a house must not silence the pump station above it. */
+  readonly asset: string | undefined
   /** The territory with its ancestors. */
   readonly territoryPath: ReadonlyArray<string>
 }
@@ -32,7 +32,7 @@ const scopeCovers = (scope: WindowScope, alert: Covered): boolean => {
   return (
     scope.devices.includes(alert.originator) ||
     scope.assets.includes(alert.originator) ||
-    alert.assets.some((asset) => scope.assets.includes(asset)) ||
+    (alert.asset !== undefined && scope.assets.includes(alert.asset)) ||
     alert.territoryPath.some((territory) => scope.territories.includes(territory))
   )
 }

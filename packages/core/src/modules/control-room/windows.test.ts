@@ -11,6 +11,7 @@ import {
   lowPressure,
   onFriday,
   pump,
+  station,
   valve,
   watchedCity
 } from "../../test/controlRooms.ts"
@@ -72,21 +73,42 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a mai
     )
   )
 
-  it.effect("covers_devices_assets_that_an_alert_was_passed_on_to_and_rules", () =>
+  it.effect("covers_devices_their_assets_and_rules", () =>
     onFriday(
       Effect.gen(function* () {
         const { inside, open, states } = yield* start
         yield* open({ devices: [], assets: [district] })
         yield* open({ devices: [], rules: ["silence"] })
         yield* open({ devices: [valve], rules: ["low-flow"] })
-        const raise = (rule: string, originator: string, propagate: ReadonlyArray<string> = []) =>
-          inside(raiseAlert({ ...lowPressure, key: { rule, originator }, propagate }))
-        yield* raise("low-pressure", pump, [district])
+        const raise = (rule: string, originator: string, assetId: string = station) =>
+          inside(raiseAlert({ ...lowPressure, key: { rule, originator }, assetId, propagate: [] }))
+        yield* raise("low-pressure", pump, district)
         yield* raise("silence", pump)
         yield* raise("low-flow", valve)
         yield* raise("low-pressure", valve)
         yield* raise("low-flow", pump)
         assert.deepStrictEqual(yield* states, ["suppressed", "suppressed", "suppressed", "open", "open"])
+      })
+    )
+  )
+
+  it.effect("on_what_lies_below_silences_nothing_that_happens_above_it", () =>
+    onFriday(
+      Effect.gen(function* () {
+        const { inside, open, operator, states } = yield* start
+        const below = yield* open({ devices: [], assets: [district] })
+        // At the station, and shown in the district too.
+        yield* inside(raiseAlert(lowPressure))
+        assert.deepStrictEqual(yield* states, ["open"])
+        yield* as(operator)(moveWindowEnd(below.id, "now"))
+        // Nor does it hold what another window has let go.
+        const own = yield* open({ devices: [valve] })
+        yield* open({ devices: [], assets: [district], until: new Date(friday + 2 * hour) })
+        yield* inside(raiseAlert({ ...lowPressure, key: { rule: "low-flow", originator: valve } }))
+        assert.deepStrictEqual(yield* states, ["open", "suppressed"])
+        yield* as(operator)(moveWindowEnd(own.id, "now"))
+        yield* releaseSuppressed
+        assert.deepStrictEqual(yield* states, ["open", "open"])
       })
     )
   )
@@ -160,7 +182,7 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a mai
     const alert = fc.record({
       rule: fc.constantFrom("a", "b"),
       originator: fc.constantFrom("a", "b"),
-      assets: ids,
+      asset: fc.option(fc.constantFrom("a", "b", "c", "d"), { nil: undefined }),
       territoryPath: ids
     })
     fc.assert(
@@ -174,7 +196,7 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a mai
           const window: Window = { ...given, id: "w", from: new Date(from), until: new Date(from + span) }
           const there =
             [seen.originator].some((one) => given.devices.includes(one) || given.assets.includes(one)) ||
-            seen.assets.some((one) => given.assets.includes(one)) ||
+            given.assets.some((one) => one === seen.asset) ||
             seen.territoryPath.some((one) => given.territories.includes(one))
           const names = given.devices.length + given.assets.length + given.territories.length
           const ruled = given.rules.includes(seen.rule)

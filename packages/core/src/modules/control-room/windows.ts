@@ -167,15 +167,12 @@ const release = Effect.fnUntraced(function* (caseId: string) {
   const { sql, tenantId } = yield* TenantTx
   const now = yield* Clock.currentTimeMillis
   const alert = yield* loadCase(caseId, { lock: true })
-  const [row] = yield* sql<{ rule: string; originator: string; assets: ReadonlyArray<string> | null }>`
-    select rule, originator, (
-        select array_agg(asset_id) from mahalla.alert_propagation p where p.tenant_id = ${tenantId} and p.case_id = a.case_id
-      ) as assets
-    from mahalla.alert a
+  const [row] = yield* sql<{ rule: string; originator: string }>`
+    select rule, originator from mahalla.alert
     where tenant_id = ${tenantId} and case_id = ${caseId} and cleared_at is null and suppressed_until <= ${new Date(now)}`
   if (row === undefined || alert.state !== "suppressed") return
-  const { territoryPath } = alert
-  const covered = { ...row, assets: row.assets ?? [], territoryPath }
+  const { data, territoryPath } = alert
+  const covered = { ...row, asset: data["assetId"] as string | undefined, territoryPath }
   const next = windowOf(yield* windowsDuring(now, now), covered, now)
   yield* sql`
     update mahalla.alert set suppressed_until = ${next?.until ?? null}, window_id = coalesce(${next?.id ?? null}, window_id)
