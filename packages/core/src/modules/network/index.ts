@@ -21,7 +21,7 @@ export type { ImportReport } from "./model.ts"
 export { isolationOf } from "./plans.ts"
 export { readNetwork } from "./readFile.ts"
 export { type Transform, transformOf } from "./transform.ts"
-export { connected, downstream, route, upstream } from "./trace.ts"
+export { connected, downstream, nearestDownstream, route, upstream } from "./trace.ts"
 
 export const network = (): Module =>
   defineModule({
