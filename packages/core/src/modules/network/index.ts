@@ -13,7 +13,7 @@ import { importsHandlers } from "./importHandlers.ts"
 import { importJob } from "./importJobs.ts"
 import { AssetChanged, NetworkImported } from "./model.ts"
 
-export { listAssets, loadAsset, nearestAsset } from "./assets.ts"
+export { listAssets, loadAsset, loadAssets, nearestAsset } from "./assets.ts"
 export { inGraph, NetworkGraphs } from "./graphs.ts"
 export { type ImportRequest, importNetwork } from "./importNetwork.ts"
 export { isolate } from "./isolate.ts"

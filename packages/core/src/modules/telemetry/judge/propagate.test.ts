@@ -77,4 +77,34 @@ layer(rooms, { excludeTestServices: true })("an alert", (it) => {
       ])
     })
   )
+
+  it.effect("asks_the_database_once_for_all_that_come_together", () =>
+    Effect.gen(function* () {
+      const { inside, raise } = yield* city(30)
+      const asked = (effects: ReadonlyArray<AlertEffect>) => {
+        let statements = 0
+        const counting = Tracer.make({
+          span: (options) => {
+            const span = new Tracer.NativeSpan(options)
+            const { attribute } = span
+            span.attribute = (key, value) => {
+              if (key === "db.query.text" && String(value).includes("mahalla.")) statements++
+              attribute.call(span, key, value)
+            }
+            return span
+          }
+        })
+        return Effect.map(inside(Effect.withTracer(propagated(effects), counting)), (all) => [statements, all] as const)
+      }
+      // The first reads the network into memory.
+      yield* asked([raise("N1")])
+      const [few] = yield* asked([raise("N1")])
+      const places = Array.from({ length: 60 }, (_, place) => `N${1 + (place % 30)}`)
+      const [many, told] = yield* asked([...places.map(raise), raise("01a1fb96-0a6f-7324-b14e-40eab5e1b1aa")])
+      assert.isAbove(few, 1)
+      assert.strictEqual(many, few)
+      const below = told.map((effect) => (effect.kind === "raise" ? effect.propagate?.length : undefined))
+      assert.deepStrictEqual(below, [...places.map((_, place) => 58 - 2 * (place % 30)), undefined])
+    })
+  )
 })
