@@ -182,8 +182,9 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a mai
     const alert = fc.record({
       rule: fc.constantFrom("a", "b"),
       originator: fc.constantFrom("a", "b"),
-      asset: fc.option(fc.constantFrom("a", "b", "c", "d"), { nil: undefined }),
-      territoryPath: ids
+      devices: ids,
+      assets: ids,
+      territories: ids
     })
     fc.assert(
       fc.property(
@@ -196,8 +197,9 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a mai
           const window: Window = { ...given, id: "w", from: new Date(from), until: new Date(from + span) }
           const there =
             [seen.originator].some((one) => given.devices.includes(one) || given.assets.includes(one)) ||
-            given.assets.some((one) => one === seen.asset) ||
-            seen.territoryPath.some((one) => given.territories.includes(one))
+            seen.devices.some((one) => given.devices.includes(one)) ||
+            seen.assets.some((one) => given.assets.includes(one)) ||
+            seen.territories.some((one) => given.territories.includes(one))
           const names = given.devices.length + given.assets.length + given.territories.length
           const ruled = given.rules.includes(seen.rule)
           const expected =

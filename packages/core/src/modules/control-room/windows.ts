@@ -16,7 +16,7 @@ import { demand, demandEverywhere } from "../../kernel/policy/Policy.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
 import { pathOf } from "../../kernel/tenancy/territories.ts"
 import { tell } from "./tell.ts"
-import { type Window, windowOf, type WindowScope } from "./window.ts"
+import { type Covered, type Window, windowOf, type WindowScope } from "./window.ts"
 
 const about = { windowId: Schema.String, from: Schema.String, until: Schema.String }
 export const WindowOpened = defineEvent({
@@ -167,12 +167,17 @@ const release = Effect.fnUntraced(function* (caseId: string) {
   const { sql, tenantId } = yield* TenantTx
   const now = yield* Clock.currentTimeMillis
   const alert = yield* loadCase(caseId, { lock: true })
-  const [row] = yield* sql<{ rule: string; originator: string }>`
-    select rule, originator from mahalla.alert
+  const [row] = yield* sql<Covered>`
+    select rule, originator, devices, assets, territories from mahalla.alert
     where tenant_id = ${tenantId} and case_id = ${caseId} and cleared_at is null and suppressed_until <= ${new Date(now)}`
   if (row === undefined || alert.state !== "suppressed") return
   const { data, territoryPath } = alert
-  const covered = { ...row, asset: data["assetId"] as string | undefined, territoryPath }
+  const own = data["assetId"] as string | undefined
+  const covered = {
+    ...row,
+    assets: own === undefined ? row.assets : [own, ...row.assets],
+    territories: [...territoryPath, ...row.territories]
+  }
   const next = windowOf(yield* windowsDuring(now, now), covered, now)
   yield* sql`
     update mahalla.alert set suppressed_until = ${next?.until ?? null}, window_id = coalesce(${next?.id ?? null}, window_id)

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { canonical } from "../../../kernel/canonical.ts"
 import { type Database, withTenant } from "../../../kernel/db/Database.ts"
 import { tenantById } from "../../../kernel/tenancy/resolve.ts"
-import { type AlertEffect, applyAlertEffects } from "../../control-room/index.ts"
+import { applyAlertEffects } from "../../control-room/index.ts"
 import { quality } from "../check.ts"
 import { type DatastreamState, detect, type DetectSettings, freshState, utcOffsetIn } from "../detect/index.ts"
 import type { Follower, Gathering } from "../Follower.ts"
@@ -25,6 +25,7 @@ import { type KnownDevice, loadDevices, loadHead, loadJudgedAt, loadRules, loadS
 import { propagated } from "./propagate.ts"
 import { reconcile } from "./reconcile.ts"
 import { makeFrozen, unpackStates } from "./states.ts"
+import { type Concerned, type FoundAlert, located } from "./whereabouts.ts"
 import { alertEffect, type FoundAnomaly, writeAnomalies, writeStates } from "./write.ts"
 
 const followerId = "judge"
@@ -115,14 +116,19 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   }
 
   /** Found, and not yet told. */
-  let effects: Array<AlertEffect> = []
+  let effects: Array<FoundAlert> = []
   let anomalies: Array<FoundAnomaly> = []
   const note = (effect: RuleEffect) => {
     const { originator, rule } = effect
-    const device = devices.get(originator)
-    const member = state.originators.get(originator)?.members.get(originator)
-    const place = member === undefined ? device?.facts.place : placeOf(member)
-    effects.push(alertEffect(effect, titles.get(rule) ?? rule, device, place))
+    const ids = effect.do === "raise" ? (rules.membersOf(originator, rule) ?? [originator]) : []
+    const concerned = ids.flatMap((id): ReadonlyArray<Concerned> => {
+      const device = devices.get(id)
+      const member = state.originators.get(originator)?.members.get(id)
+      return device === undefined
+        ? []
+        : [{ device, place: member === undefined ? device.facts.place : placeOf(member) }]
+    })
+    effects.push({ effect: alertEffect(effect, titles.get(rule) ?? rule, devices.get(originator)), concerned })
   }
 
   /** Alerts first: an anomaly that nobody has been told of is looked up later, an alert is not. */
@@ -131,7 +137,9 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
     effects = []
     anomalies = []
     for (let from = 0; from < alerts.length; from += most)
-      yield* withTenant(tenantId)(Effect.flatMap(propagated(alerts.slice(from, from + most)), applyAlertEffects))
+      yield* withTenant(tenantId)(
+        located(alerts.slice(from, from + most)).pipe(Effect.flatMap(propagated), Effect.flatMap(applyAlertEffects))
+      )
     for (let from = 0; from < found.length; from += most)
       yield* withTenant(tenantId)(writeAnomalies(found.slice(from, from + most)))
   }) as Effect.Effect<void, never, Database>

@@ -64,6 +64,8 @@ export interface CompiledRules {
   readonly rulesOf: (device: DeviceFacts) => ReadonlyArray<CompiledRule>
   readonly setsOf: (device: string) => ReadonlyArray<CompiledSet>
   readonly sets: ReadonlyMap<string, ReadonlyArray<CompiledSet>>
+  /** Devices of a set that a rule looks at; undefined where the originator is none of its sets. */
+  readonly membersOf: (originator: string, rule: string) => ReadonlyArray<string> | undefined
 }
 
 /** What conditions are compiled into. */
