@@ -144,6 +144,8 @@ export interface Originator {
   readonly members: Map<string, Member>
   readonly instances: Array<Instance>
   readonly slots: Float64Array
+  /** Rules that do not apply now and have raised something at the clock's time: what names that, so that they do not give the name again. */
+  readonly parked: Map<string, StoredRule>
   /** Latest event time: nothing is decided about earlier moments any more. */
   clock: number
   /** The earliest of its instances'. */

@@ -13,6 +13,7 @@ import {
   lastCauseAt,
   lastCauseSequence,
   lastRaisedAt,
+  ofAlert,
   ordinal,
   raisedAt
 } from "./head.ts"
@@ -43,7 +44,7 @@ export const emit = (
 
 /** Forgets the alert; when it was raised and what for stays. */
 export const lower = ({ base, slots }: Instance) => {
-  for (const place of [activeLevel, raisedAt, clearSince, isFlapping]) slots[base + place] = Number.NaN
+  for (const place of ofAlert) slots[base + place] = Number.NaN
 }
 
 const raise = (state: RulesState, instance: Instance, level: number, now: number) => {

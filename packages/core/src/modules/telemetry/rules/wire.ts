@@ -5,7 +5,7 @@ import { activeLevel, isFlapping, lastCauseAt, lastRaisedAt } from "./head.ts"
 import { episodeOf } from "./names.ts"
 import { emit, lower, settle } from "./settle.ts"
 import { markChanged, type RulesState } from "./state.ts"
-import { recallMembers, recallRule, storedOriginator } from "./store.ts"
+import { park, recallMembers, recallRule, storedOriginator } from "./store.ts"
 
 const unknown = Number.NaN
 
@@ -56,7 +56,7 @@ interface Applies {
 const assemble = (state: RulesState, id: string, applies: ReadonlyArray<Applies>): Originator => {
   const slots = new Float64Array(applies.reduce((sum, { rule }) => sum + rule.size, 0)).fill(unknown)
   const originator: Originator = {
-    ...{ id, members: new Map(), instances: [], slots, clock: -Infinity, due: Infinity },
+    ...{ id, members: new Map(), instances: [], slots, parked: new Map(), clock: -Infinity, due: Infinity },
     ...{ causeAt: unknown, causeSequence: -1, closed: -Infinity, changed: 0 }
   }
   const memberOf = (device: string): Member => {
@@ -141,7 +141,10 @@ const recall = (state: RulesState, originator: Originator, stored: StoredOrigina
       emit(state, instance, { do: "update", severity, at: now, because: { reason: "rule changed", text } })
     }
   }
-  for (const [rule, kept] of left) dismiss(state, originator.id, stored.clock, rule, kept, outOfScope)
+  for (const [rule, kept] of left) {
+    dismiss(state, originator.id, stored.clock, rule, kept, outOfScope)
+    park(originator, rule, kept)
+  }
 }
 
 /** Makes an originator from what is stored, or new. Undefined where no rule applies. */
