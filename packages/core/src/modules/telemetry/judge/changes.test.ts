@@ -5,6 +5,7 @@ import { inject } from "vitest"
 import { TenantTx } from "../../../kernel/db/Database.ts"
 import { controlRooms } from "../../../test/controlRooms.ts"
 import { highPressure, migrations, open } from "../../../test/judgingRoom.ts"
+import { changeDevice, listDevices } from "../devices.ts"
 import { createProfile } from "../profiles.ts"
 import type { Condition, Operand } from "../rules/definition.ts"
 import { defineRule } from "../rules/validate.ts"
@@ -108,6 +109,31 @@ layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: tr
         })
         const second = yield* process(judge([silent]))
         yield* second.follow.settle
+        assert.deepStrictEqual(yield* alerts, [])
+      })
+    )
+
+    it.effect("calls_nobody_silent_who_was_blocked_and_may_send_again", () =>
+      Effect.gen(function* () {
+        const { alerts, as, process } = yield* open
+        const { id: _id, version: _version, ...body } = highPressure
+        const levels = [{ severity: "minor", condition: { kind: "offline", intervals: 5 } }] as const
+        yield* as(putRule("silent", { ...body, levels }, undefined))
+        const { follow, send } = yield* process()
+        for (const name of ["p1", "p2"]) yield* send(name, [[119, 5]])
+        yield* follow.settle
+        // Registered long since.
+        yield* as(
+          Effect.flatMap(
+            TenantTx,
+            ({ sql }) => sql`update mahalla.device set created_at = created_at - interval '3 days'`
+          )
+        )
+        const { items } = yield* as(listDevices({ q: "p1" }, {}))
+        for (const status of ["blocked", "active"] as const) {
+          yield* as(changeDevice(items[0]!.id, { status }))
+          yield* follow.settle
+        }
         assert.deepStrictEqual(yield* alerts, [])
       })
     )

@@ -79,12 +79,12 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   const judgedAt = yield* loadJudgedAt(followerId)
   /**
    * `since`: when they changed. At first they are what they have been since they were registered; who nothing is remembered of, though others were
-   * judged, is new to the rules and not silent since then.
+   * judged, is new to the rules and not silent since then. So is who was blocked and may send again.
    */
   const introduce = (known: ReadonlyArray<KnownDevice>, since?: number): ReadonlyArray<Fact> => {
     for (const device of known) devices.set(device.facts.id, device)
     return known.map(({ createdAt, facts }): Fact => ({
-      ...{ kind: "device", at: since ?? Math.max(createdAt, judgedAt), device: facts }
+      ...{ kind: "device", at: since ?? Math.max(createdAt, reached ?? judgedAt), device: facts }
     }))
   }
   const pending: Array<Fact> = [...introduce((yield* loadDevices(undefined)).known)]
