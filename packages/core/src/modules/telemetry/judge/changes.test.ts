@@ -4,12 +4,14 @@ import * as Effect from "effect/Effect"
 import { inject } from "vitest"
 import { TenantTx } from "../../../kernel/db/Database.ts"
 import { controlRooms } from "../../../test/controlRooms.ts"
-import { highPressure, migrations, open } from "../../../test/judgingRoom.ts"
+import { highPressure, migrations, open, start } from "../../../test/judgingRoom.ts"
+import { type AlertEffect, activeAlertsOf, applyAlertEffects } from "../../control-room/index.ts"
 import { changeDevice, listDevices } from "../devices.ts"
 import { createProfile } from "../profiles.ts"
 import type { Condition, Operand } from "../rules/definition.ts"
 import { defineRule } from "../rules/validate.ts"
 import { putRule, switchRule } from "../storedRules.ts"
+import { alertKey } from "../zones/alert.ts"
 import { judge } from "./judge.ts"
 
 layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: true })(
@@ -81,6 +83,31 @@ layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: tr
         assert.deepStrictEqual(
           (yield* alerts).map(({ status }) => status),
           ["CLEARED_UNACK"]
+        )
+      })
+    )
+
+    it.effect("leaves_alerts_of_others_alone_also_where_a_rule_bears_their_name", () =>
+      Effect.gen(function* () {
+        const { as, process } = yield* open
+        const { id: _id, version: _version, ...body } = highPressure
+        yield* as(putRule("leak", body, undefined))
+        const raise = (originator: string): AlertEffect => ({
+          ...{ kind: "raise", key: { rule: "leak", originator }, episode: "1", at: start, severity: "major" },
+          ...{ summary: "A leak.", details: {} }
+        })
+        const { items } = yield* as(listDevices({ q: "p1" }, {}))
+        const device = items[0]!.id
+        const leak = alertKey("01a1fb96-0a6f-7324-b14e-40eab5e1b1aa", start).originator
+        const asset = "01a1fb96-0a6f-7324-b14e-40eab5e1b1bb"
+        yield* as(applyAlertEffects([leak, asset, device, "set:north"].map(raise)))
+        const { follow, send } = yield* process()
+        yield* send("p2", [[0, 5]])
+        yield* follow.settle
+        const active = yield* as(activeAlertsOf(["leak"]))
+        assert.deepStrictEqual(
+          active.map(({ originator }) => originator),
+          [leak, asset]
         )
       })
     )
