@@ -10,7 +10,7 @@ import { tenantById } from "../../../kernel/tenancy/resolve.ts"
 import { applyAlertEffects } from "../../control-room/index.ts"
 import { quality } from "../check.ts"
 import { type DatastreamState, detect, type DetectSettings, freshState, utcOffsetIn } from "../detect/index.ts"
-import type { Follower, Gathering } from "../Follower.ts"
+import type { Follower, Gathering, Hearing } from "../Follower.ts"
 import type { Stream } from "../registry.ts"
 import { rulesInForce } from "../ruleCheck.ts"
 import { compileRules } from "../rules/compile.ts"
@@ -89,6 +89,10 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   }
   const pending: Array<Fact> = [...introduce((yield* loadDevices(undefined)).known)]
   let isReconciled = false
+  /** Nothing is concluded of the time after it. */
+  let heardUntil = -Infinity
+  /** The latest outage that rules know of began then. */
+  let deaf: number | undefined
 
   const settingsOf = ({ device }: Stream): DetectSettings => {
     const { interval, sensitivity: own } = device.profile.definition
@@ -168,8 +172,13 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
     })
 
   /** Rules, devices, time zone and holidays that have changed: for what is judged next. */
-  const know = (current: number, present: TenantTime) =>
+  const know = (current: number, present: TenantTime, hearing: Hearing) =>
     Effect.gen(function* () {
+      heardUntil = hearing.now
+      for (const { from, until } of hearing.deaf.filter(({ from }) => from > (deaf ?? -Infinity))) {
+        deaf = from
+        pending.push({ kind: "deaf", from, at: until })
+      }
       const moved = canonical(present) !== canonical(time)
       if (moved) {
         utcOffset = utcOffsetIn(present.timeZone)
@@ -198,7 +207,7 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
 
   /** What is due by the clock. */
   const turn = Effect.gen(function* () {
-    const at = reach((yield* Clock.currentTimeMillis) - lateness)
+    const at = reach(Math.min((yield* Clock.currentTimeMillis) - lateness, heardUntil))
     for (const effect of evaluate(rules, state, [...pending.splice(0), { kind: "tick", at }])) note(effect)
     if (isReconciled) return
     yield* tell

@@ -103,6 +103,12 @@ export interface Stream {
   readonly anomalies: Array<{ readonly instance: Instance; readonly update: AnomalyUpdate }>
 }
 
+/** Nobody listened then, epoch milliseconds. */
+export interface Deafness {
+  readonly from: number
+  readonly until: number
+}
+
 /** A device as an originator knows it. */
 export interface Member {
   facts: DeviceFacts | undefined
@@ -146,6 +152,8 @@ export interface Originator {
   readonly slots: Float64Array
   /** Rules that do not apply now and have raised something at the clock's time: what names that, so that they do not give the name again. */
   readonly parked: Map<string, StoredRule>
+  /** The state's. */
+  readonly deaf: ReadonlyArray<Deafness>
   /** Latest event time: nothing is decided about earlier moments any more. */
   clock: number
   /** The earliest of its instances'. */

@@ -56,7 +56,16 @@ interface Applies {
 const assemble = (state: RulesState, id: string, applies: ReadonlyArray<Applies>): Originator => {
   const slots = new Float64Array(applies.reduce((sum, { rule }) => sum + rule.size, 0)).fill(unknown)
   const originator: Originator = {
-    ...{ id, members: new Map(), instances: [], slots, parked: new Map(), clock: -Infinity, due: Infinity },
+    ...{
+      id,
+      members: new Map(),
+      instances: [],
+      slots,
+      parked: new Map(),
+      deaf: state.deaf,
+      clock: -Infinity,
+      due: Infinity
+    },
     ...{ causeAt: unknown, causeSequence: -1, closed: -Infinity, changed: 0 }
   }
   const memberOf = (device: string): Member => {
