@@ -64,9 +64,10 @@ export const applyAlertEffects = Effect.fn("control-room.applyAlertEffects")(
     yield* lockKeys(keys)
     const raises = effects.filter((effect) => effect.kind === "raise")
     const known = new Map((yield* knownEpisodes(effects)).map((row) => [episodeOf({ ...row, key: row }), row.caseId]))
-    const active = new Map((yield* activeAlerts(keys)).map((row) => [nameOf(row), row]))
     const fresh = raises.filter((raise) => !known.has(episodeOf(raise)))
     const times = fresh.map(({ at }) => at)
+    const windows = fresh.length === 0 ? [] : yield* windowsDuring(Math.min(...times), Math.max(...times))
+    const active = new Map((yield* activeAlerts(keys)).map((row) => [nameOf(row), row]))
     const earlier =
       fresh.length === 0
         ? []
@@ -82,7 +83,6 @@ export const applyAlertEffects = Effect.fn("control-room.applyAlertEffects")(
       seen.set(nameOf(key), [...others, { ...key, at }])
       return amount
     }
-    const windows = fresh.length === 0 ? [] : yield* windowsDuring(Math.min(...times), Math.max(...times))
 
     const calm = ((yield* tenantSettings).alertCalmMinutes ?? calmMinutes) * 60_000
     const batch = makeBatch(windows, paths)

@@ -1,8 +1,12 @@
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { assert, layer } from "@effect/vitest"
 import fc from "fast-check"
 import * as TestClock from "effect/testing/TestClock"
 import { inject } from "vitest"
+import { TenantTx } from "../../kernel/db/Database.ts"
 import { as, eventsOf, outcome } from "../../test/caseRooms.ts"
 import {
   controlRooms,
@@ -20,6 +24,15 @@ import { type Window, windowOf } from "./window.ts"
 import { createWindow, listWindows, moveWindowEnd, releaseSuppressed } from "./windows.ts"
 
 const hour = 3_600_000
+
+/** Where a transaction waits before it ends. */
+class Meeting extends Context.Service<
+  Meeting,
+  { readonly there: Deferred.Deferred<void>; readonly go: Deferred.Deferred<void> }
+>()("test/Meeting") {}
+const arrived = Effect.flatMap(Meeting, ({ go, there }) =>
+  Effect.andThen(Deferred.succeed(there, undefined), Deferred.await(go))
+)
 const nowhere = { devices: [], assets: [], territories: [], rules: [] }
 const work = { from: new Date(friday - hour), until: new Date(friday + hour), reason: "The pump is changed" }
 
@@ -134,6 +147,43 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a mai
       })
     )
   )
+
+  for (const first of ["the_alert", "the_end"] as const)
+    it.effect(`that_ends_while_an_alert_is_raised_lets_go_of_it_where_${first}_comes_first`, () =>
+      onFriday(
+        Effect.gen(function* () {
+          const { alerts, inside, open, operator, states } = yield* start
+          const { id } = yield* open()
+          const raise = inside(Effect.andThen(raiseAlert(lowPressure), first === "the_alert" ? arrived : Effect.void))
+          const end = as(operator)(
+            Effect.andThen(moveWindowEnd(id, "now"), first === "the_end" ? arrived : Effect.void)
+          )
+          const [there, go] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+          const meeting = { there, go }
+          const [one, other] = first === "the_alert" ? [raise, end] : [end, raise]
+          const before = yield* Effect.forkChild(Effect.provideService(one, Meeting, meeting))
+          yield* Deferred.await(there)
+          const after = yield* Effect.forkChild(Effect.provideService(other, Meeting, meeting))
+          // It is done, or waits for the other.
+          yield* Effect.repeat(
+            inside(
+              Effect.flatMap(
+                TenantTx,
+                ({ sql }) => sql`
+                  select from pg_locks l join pg_stat_activity a on a.pid = l.pid where not l.granted and a.datname = current_database()`
+              )
+            ),
+            { until: (waiting) => waiting.length > 0 || after.pollUnsafe() !== undefined }
+          )
+          yield* Deferred.succeed(go, undefined)
+          yield* Fiber.join(before)
+          yield* Fiber.join(after)
+          yield* releaseSuppressed
+          assert.deepStrictEqual(yield* states, ["open"])
+          assert.isNull((yield* alerts)[0]!.suppressedUntil)
+        })
+      )
+    )
 
   it.effect("suppresses_what_began_in_it_also_when_the_word_comes_late", () =>
     onFriday(

@@ -41,12 +41,15 @@ export interface StoredWindow extends Window {
 
 const columns = `id, from_at as "from", until_at as until, reason, devices, assets, territories, rules, created_by as "createdBy", version`
 
-/** Windows that touch a span of time. Index `maintenance_window_until`. Epoch milliseconds. */
+/**
+ * Windows that touch a span of time; whoever moves the end of one waits until this transaction is over, and is waited for. To be asked before
+ * alerts are locked, as an end locks the window first. Index `maintenance_window_until`. Epoch milliseconds.
+ */
 export const windowsDuring = Effect.fnUntraced(function* (from: number, to: number) {
   const { sql, tenantId } = yield* TenantTx
   return yield* sql<StoredWindow>`
     select ${sql.literal(columns)} from mahalla.maintenance_window
-    where tenant_id = ${tenantId} and until_at > ${new Date(from)} and from_at <= ${new Date(to)} order by id`
+    where tenant_id = ${tenantId} and until_at > ${new Date(from)} and from_at <= ${new Date(to)} order by id for share`
 })
 
 /** Whoever manages windows in a district may silence what is named by its territories, and nothing else. */
@@ -166,6 +169,7 @@ export const moveWindowEnd = Effect.fn("control-room.moveWindowEnd")(function* (
 const release = Effect.fnUntraced(function* (caseId: string) {
   const { sql, tenantId } = yield* TenantTx
   const now = yield* Clock.currentTimeMillis
+  const windows = yield* windowsDuring(now, now)
   const alert = yield* loadCase(caseId, { lock: true })
   const [row] = yield* sql<Covered>`
     select rule, originator, devices, assets, territories from mahalla.alert
@@ -178,7 +182,7 @@ const release = Effect.fnUntraced(function* (caseId: string) {
     assets: own === undefined ? row.assets : [own, ...row.assets],
     territories: [...territoryPath, ...row.territories]
   }
-  const next = windowOf(yield* windowsDuring(now, now), covered, now)
+  const next = windowOf(windows, covered, now)
   yield* sql`
     update mahalla.alert set suppressed_until = ${next?.until ?? null}, window_id = coalesce(${next?.id ?? null}, window_id)
     where tenant_id = ${tenantId} and case_id = ${caseId}`
