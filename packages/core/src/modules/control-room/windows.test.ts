@@ -7,6 +7,8 @@ import fc from "fast-check"
 import * as TestClock from "effect/testing/TestClock"
 import { inject } from "vitest"
 import { TenantTx } from "../../kernel/db/Database.ts"
+import { Actor, type Principal, system } from "../../kernel/policy/Principal.ts"
+import { addTerritory } from "../../kernel/tenancy/territories.ts"
 import { as, eventsOf, outcome } from "../../test/caseRooms.ts"
 import {
   controlRooms,
@@ -21,7 +23,7 @@ import {
 } from "../../test/controlRooms.ts"
 import { clearAlert, raiseAlert } from "./raise.ts"
 import { type Window, windowOf } from "./window.ts"
-import { createWindow, listWindows, moveWindowEnd, releaseSuppressed } from "./windows.ts"
+import { createWindow, getWindow, listWindows, moveWindowEnd, releaseSuppressed } from "./windows.ts"
 
 const hour = 3_600_000
 
@@ -222,6 +224,46 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a mai
           (yield* as(operator)(listWindows({ active: true }))).items.map(({ id }) => id),
           [made.id]
         )
+      })
+    )
+  )
+
+  it.effect("of_a_district_is_seen_and_ended_by_whoever_may_make_it", () =>
+    onFriday(
+      Effect.gen(function* () {
+        const { inside, open, operator, tenantId } = yield* start
+        const engine = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+          Effect.provideService(inside(self), Actor, system(tenantId))
+        const part = (name: string) => engine(addTerritory({ kind: "district", name: { en: name } }))
+        const [north, south] = [(yield* part("North")).id, (yield* part("South")).id]
+        const block = (yield* engine(addTerritory({ kind: "block", name: { en: "Block" }, parentId: north }))).id
+        const northerner: Principal = {
+          ...operator,
+          grants: [{ role: "control-room-operator", territoryId: north, until: null }]
+        }
+        const place = { ...nowhere, ...work }
+        const { id } = yield* as(northerner)(createWindow({ ...place, territories: [block] }))
+        const others = [
+          yield* open({ devices: [], territories: [south] }),
+          yield* open({ devices: [], territories: [north, south] }),
+          yield* open({ territories: [north] }),
+          yield* open({ devices: [], rules: ["low-flow"] })
+        ]
+        const { items } = yield* as(northerner)(listWindows({ active: true }))
+        assert.deepStrictEqual(
+          items.map((window) => window.id),
+          [id]
+        )
+        assert.lengthOf((yield* as(operator)(listWindows({ active: true }))).items, 5)
+        assert.strictEqual((yield* as(northerner)(getWindow(id))).id, id)
+        for (const other of others) {
+          assert.strictEqual(yield* outcome(as(northerner)(getWindow(other.id))), "NotFound")
+          assert.strictEqual(yield* outcome(as(northerner)(moveWindowEnd(other.id, "now"))), "NotFound")
+        }
+        assert.strictEqual((yield* as(northerner)(moveWindowEnd(id, "now"))).version, 2)
+        const nobody: Principal = { ...operator, grants: [] }
+        assert.strictEqual(yield* outcome(as(nobody)(listWindows({ active: true }))), "Forbidden")
+        assert.strictEqual(yield* outcome(as(nobody)(getWindow(id))), "Forbidden")
       })
     )
   )

@@ -12,7 +12,8 @@ import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/
 import { appendEvent } from "../../kernel/events/append.ts"
 import { defineEvent } from "../../kernel/events/Event.ts"
 import { newId } from "../../kernel/ids.ts"
-import { demand, demandEverywhere } from "../../kernel/policy/Policy.ts"
+import { territoriesOf } from "../../kernel/policy/decide.ts"
+import { demand, demandEverywhere, rolesFor } from "../../kernel/policy/Policy.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
 import { pathOf } from "../../kernel/tenancy/territories.ts"
 import { tell } from "./tell.ts"
@@ -102,29 +103,40 @@ export const createWindow = Effect.fn("control-room.createWindow")(function* (gi
   return { ...given, id, createdBy: actor.id, version: 1 } satisfies StoredWindow
 })
 
-/** One window, or `NotFound`; needs `maintenance-window.read`. */
+/** Windows that the actor may see: in a district those that name territories there, and nothing else. `Forbidden` who may see none. */
+const inSight = Effect.gen(function* () {
+  const { sql, tenantId } = yield* TenantTx
+  const actor = yield* Actor
+  const seen = territoriesOf(yield* rolesFor(actor), actor, "maintenance-window.read", yield* Clock.currentTimeMillis)
+  if (seen === "all") return sql`true`
+  if (seen.length === 0) yield* demand("maintenance-window.read")
+  return sql`
+    w.devices = '{}' and w.assets = '{}' and w.territories <> '{}' and not exists (
+      select from unnest(w.territories) as named (id)
+      where not exists (select from mahalla.territory t where t.tenant_id = ${tenantId} and t.id = named.id and t.path && ${seen}::uuid[]))`
+})
+
+/** One window, or `NotFound`; needs `maintenance-window.read` for what it covers. */
 export const getWindow = Effect.fn("control-room.getWindow")(function* (id: string, lock = false) {
   const { sql, tenantId } = yield* TenantTx
-  yield* demandEverywhere("maintenance-window.read")
   const [row] = yield* sql<StoredWindow>`
-    select ${sql.literal(columns)} from mahalla.maintenance_window
-    where tenant_id = ${tenantId} and id = ${id} ${sql.literal(lock ? "for update" : "")}`
+    select ${sql.literal(columns)} from mahalla.maintenance_window w
+    where tenant_id = ${tenantId} and id = ${id} and ${yield* inSight} ${sql.literal(lock ? "for update" : "")}`
   return row ?? (yield* new NotFound({ what: "maintenance window", id }))
 })
 
-/** Windows, the newest first; `active`: those that hold now or later. */
+/** Windows that the actor may see, the newest first; `active`: those that hold now or later. */
 export const listWindows = Effect.fn("control-room.listWindows")(function* (page: {
   readonly active: boolean
   readonly cursor?: string | undefined
   readonly limit?: number | undefined
 }) {
   const { sql, tenantId } = yield* TenantTx
-  yield* demandEverywhere("maintenance-window.read")
   const limit = page.limit ?? 50
   const now = new Date(yield* Clock.currentTimeMillis)
   const rows = yield* sql<StoredWindow>`
-    select ${sql.literal(columns)} from mahalla.maintenance_window
-    where tenant_id = ${tenantId} and (${page.cursor ?? null}::uuid is null or id < ${page.cursor ?? null}::uuid)
+    select ${sql.literal(columns)} from mahalla.maintenance_window w
+    where tenant_id = ${tenantId} and ${yield* inSight} and (${page.cursor ?? null}::uuid is null or id < ${page.cursor ?? null}::uuid)
       and (${!page.active} or until_at > ${now})
     order by id desc limit ${limit + 1}`
   const items = rows.slice(0, limit)
