@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { inject } from "vitest"
 import { TenantTx } from "../../../kernel/db/Database.ts"
 import { controlRooms } from "../../../test/controlRooms.ts"
-import { highPressure, migrations, open, start } from "../../../test/judgingRoom.ts"
+import { highPressure, migrations, minute, open, start } from "../../../test/judgingRoom.ts"
 import { type AlertEffect, activeAlertsOf, applyAlertEffects } from "../../control-room/index.ts"
 import { changeDevice, listDevices } from "../devices.ts"
 import { createProfile } from "../profiles.ts"
@@ -162,6 +162,40 @@ layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: tr
           yield* follow.settle
         }
         assert.deepStrictEqual(yield* alerts, [])
+      })
+    )
+
+    it.effect("hears_a_device_whose_clock_was_ahead_and_is_set_right", () =>
+      Effect.gen(function* () {
+        const { alerts, process } = yield* open
+        const { follow, send } = yield* process()
+        // The latest of several counts.
+        yield* send("p1", [
+          [160, 9],
+          [169, 5]
+        ])
+        yield* send("p2", [
+          [160, 5],
+          [169, 9]
+        ])
+        yield* follow.settle
+        const seen = Effect.map(alerts, (all) => all.map(({ name, status }) => [name, status]))
+        const before = [
+          ["p1", "CLEARED_UNACK"],
+          ["p2", "ACTIVE_UNACK"]
+        ]
+        assert.sameDeepMembers([...(yield* seen)], before)
+        yield* send("p1", [[(Date.now() - start) / minute, 9]])
+        yield* send("p2", [[(Date.now() - start) / minute, 5]])
+        yield* follow.settle
+        assert.sameDeepMembers(
+          [...(yield* seen)],
+          [
+            ["p1", "CLEARED_UNACK"],
+            ["p1", "ACTIVE_UNACK"],
+            ["p2", "CLEARED_UNACK"]
+          ]
+        )
       })
     )
 

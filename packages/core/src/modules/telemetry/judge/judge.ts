@@ -9,7 +9,14 @@ import { type Database, withTenant } from "../../../kernel/db/Database.ts"
 import { tenantById } from "../../../kernel/tenancy/resolve.ts"
 import { applyAlertEffects } from "../../control-room/index.ts"
 import { quality } from "../check.ts"
-import { type DatastreamState, detect, type DetectSettings, freshState, utcOffsetIn } from "../detect/index.ts"
+import {
+  believedTime,
+  type DatastreamState,
+  detect,
+  type DetectSettings,
+  freshState,
+  utcOffsetIn
+} from "../detect/index.ts"
 import type { Follower, Gathering, Hearing } from "../Follower.ts"
 import type { Stream } from "../registry.ts"
 import { rulesInForce } from "../ruleCheck.ts"
@@ -151,9 +158,8 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   const take: Gathering["take"] = ({ readings, receivedAt }) =>
     Effect.sync(() => {
       const facts: Array<Fact> = pending.splice(0)
-      for (const reading of readings) {
-        if ((reading.quality & quality.historical) !== 0) continue
-        const { at, sequence, stream, value } = reading
+      for (const { at, quality: marks, sequence, stream, value } of readings) {
+        if ((marks & quality.historical) !== 0) continue
         const { state: memory } = seenOf(stream)
         let setting = settings.get(stream)
         if (setting === undefined) settings.set(stream, (setting = settingsOf(stream)))
@@ -161,10 +167,15 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
         const { key } = stream.definition
         frozen.keep(device)
         dirty.add(device)
-        facts.push({ kind: "reading", device, key, at, sequence, value })
-        for (const anomaly of detect(stream.definition, setting, memory, { at, value, receivedAt })) {
+        const reading = { at, value, receivedAt }
+        // Whole milliseconds, as what is stored of an episode's name.
+        const time = Math.round(believedTime(reading))
+        // Of several that are ahead each is a reading of its own.
+        const ahead = at - time
+        facts.push({ kind: "reading", device, key, at: time, sequence: ahead > 0 ? ahead : sequence, value })
+        for (const anomaly of detect(stream.definition, setting, memory, reading)) {
           anomalies.push({ datastream: stream.number, anomaly })
-          facts.push({ kind: "anomaly", device, key, anomaly })
+          facts.push({ kind: "anomaly", device, key, anomaly: ahead > 0 ? { ...anomaly, at: time } : anomaly })
         }
       }
       reach(receivedAt - lateness)
