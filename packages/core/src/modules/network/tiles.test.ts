@@ -92,7 +92,8 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: network().mig
             const { sql } = yield* TenantTx
             const { id: networkId } = yield* lockNetwork("water", new Date())
             const facts = {
-              ...{ networkId, status: "open", operable: true, directed: false, length: null, diameter: 100 },
+              status: "open",
+              ...{ networkId, operable: true, directed: false, length: null, diameter: 100 },
               ...{ material: null, installedOn: null, customers: 0, demand: 0, properties: {} }
             } as const
             const at = (longitude: number, kind: "hydrant" | "reservoir", externalId: string) =>

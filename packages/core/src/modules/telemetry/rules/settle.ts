@@ -137,7 +137,8 @@ export const settle = (
     if (isUp) change(state, instance, top, now)
     else raise(state, instance, top, now)
   } else if (isUp) {
-    if (mayClear) clear(state, instance, now)
+    // Of a member that is gone nothing will ever be known.
+    if (mayClear || instance.members.some(({ facts }) => facts === undefined)) clear(state, instance, now)
     else slots[base + clearSince] = Number.NaN
   }
   instance.stale = false

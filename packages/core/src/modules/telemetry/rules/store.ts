@@ -98,7 +98,8 @@ export const recallMembers = (originator: Originator, stored: StoredOriginator) 
   originator.closed = stored.closed ?? -Infinity
   for (const [device, member] of originator.members) {
     const kept = stored.members[device]
-    if (kept === undefined) continue
+    // Of one that went while nobody looked nothing is known any more.
+    if (kept === undefined || member.facts === undefined) continue
     member.since = back(kept.since)
     ;[member.lastAt, member.lastSequence] = [back(kept.last[0]), back(kept.last[1])]
     for (const [key, stream] of member.streams) {

@@ -265,19 +265,38 @@ export const rewire = (state: RulesState, compiled: RulesState["compiled"]) => {
   }
 }
 
+const deviceGone: Because = { reason: "device gone", text: "The device is registered no more." }
+
+/** A set goes on without a member: nothing is known of it any more, and alerts that do not hold without it clear. */
+const loseMember = (state: RulesState, originator: Originator, member: Member) => {
+  member.facts = undefined
+  member.since = member.lastAt = member.lastSequence = unknown
+  for (const stream of member.streams.values())
+    for (const what of ["at", "sequence", "value", "beforeAt", "before"] as const) stream[what] = unknown
+  const { clock, slots } = originator
+  for (const instance of originator.instances) {
+    if (!instance.members.includes(member)) continue
+    lookAround(instance)
+    const active = slots[instance.base + activeLevel]!
+    const { levels } = instance.rule
+    if (Number.isNaN(active) || levels.some(({ evaluate }) => evaluate(instance, clock) === 1)) continue
+    emit(state, instance, { do: "clear", severity: levels[active]!.severity, at: clock, because: deviceGone })
+    lower(instance)
+  }
+  settleAll(state, originator)
+}
+
 /** Nothing more comes of a device. */
 export const dismissDevice = (state: RulesState, device: string, at: number) => {
   for (const { member, originator } of state.routes.get(device) ?? []) {
     originator.clock = Math.max(originator.clock, at)
     if (originator.id !== device) {
-      member.facts = undefined
-      for (const { instance } of member.attributes) lookAround(instance)
-      settleAll(state, originator)
+      loseMember(state, originator, member)
       continue
     }
     const { clock } = originator
     for (const [rule, stored] of Object.entries(storedOriginator(originator).rules))
-      dismiss(state, device, clock, rule, stored, { reason: "device gone", text: "The device is registered no more." })
+      dismiss(state, device, clock, rule, stored, deviceGone)
     state.originators.delete(device)
     state.gone.add(device)
   }
