@@ -14,7 +14,7 @@ import { importJob } from "./importJobs.ts"
 import { AssetChanged, NetworkImported } from "./model.ts"
 
 export { listAssets, loadAsset, loadAssets, nearestAsset } from "./assets.ts"
-export { inGraph, NetworkGraphs } from "./graphs.ts"
+export { NetworkGraphs } from "./graphs.ts"
 export { type ImportRequest, importNetwork } from "./importNetwork.ts"
 export { isolate } from "./isolate.ts"
 export type { ImportReport } from "./model.ts"

@@ -103,21 +103,12 @@ layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: network().mig
             yield* createAsset({
               ...{ ...facts, kind: "pipe", externalId: "P", fromId: hydrant.id, toId: end.id, positions: [] }
             })
-            const columns = (yield* sql<{ name: string }>`
-              select column_name as name from information_schema.columns
-              where table_schema = 'mahalla' and table_name = 'asset' and is_generated = 'NEVER'`).map(
-              ({ name }) => name
-            )
-            assert.isAbove(columns.length, 20)
             yield* sql`
-              insert into mahalla.asset ${sql.literal(`(${columns.join(", ")})`)}
-              select ${sql.literal(
-                columns
-                  .map((name) =>
-                    name === "id" ? "gen_random_uuid()" : name === "external_id" ? "'H' || number" : `a.${name}`
-                  )
-                  .join(", ")
-              )} from mahalla.asset a, generate_series(1, 5001) number where a.id = ${hydrant.id}`
+              insert into mahalla.asset (tenant_id, id, network_id, shape, kind, external_id, longitude, latitude, west, south, east, north, h3,
+                reach, created_at, changed_at)
+              select tenant_id, gen_random_uuid(), network_id, shape, kind, 'H' || number, longitude, latitude, west, south, east, north, h3,
+                reach, created_at, changed_at
+              from mahalla.asset, generate_series(1, 5001) number where id = ${hydrant.id}`
             return yield* loadTile(networkId, around(69.28, 41.31, 15))
           })
         ),

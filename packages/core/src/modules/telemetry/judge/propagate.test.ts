@@ -86,10 +86,10 @@ layer(rooms, { excludeTestServices: true })("an alert", (it) => {
         const counting = Tracer.make({
           span: (options) => {
             const span = new Tracer.NativeSpan(options)
-            const { attribute } = span
+            const attribute = span.attribute.bind(span)
             span.attribute = (key, value) => {
               if (key === "db.query.text" && String(value).includes("mahalla.")) statements++
-              attribute.call(span, key, value)
+              attribute(key, value)
             }
             return span
           }
