@@ -15,9 +15,13 @@ import { hours, recent } from "../modules/telemetry/recent.ts"
 import type { IngestMessage } from "../ports/DeviceIngest.ts"
 import { createTenant } from "../testing/kernel.ts"
 
-export const intakeMigrations = ["0001_devices.sql", "0002_readings.sql", "0003_commands.sql", "0004_rules.sql"].map(
-  (file) => readMigration("telemetry", new URL(`../modules/telemetry/migrations/${file}`, import.meta.url))
-)
+export const intakeMigrations = [
+  "0001_devices.sql",
+  "0002_readings.sql",
+  "0003_commands.sql",
+  "0004_rules.sql",
+  "0006_hearing.sql"
+].map((file) => readMigration("telemetry", new URL(`../modules/telemetry/migrations/${file}`, import.meta.url)))
 
 /** `now`: when messages are received. `around` may change how they are decoded. */
 export const openIntake = (now: number, around: (real: DecodeAll) => DecodeAll = (real) => real) =>

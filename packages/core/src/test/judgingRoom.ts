@@ -17,9 +17,13 @@ import { recent } from "../modules/telemetry/recent.ts"
 import { defineRule } from "../modules/telemetry/rules/validate.ts"
 import { createTenant } from "../testing/kernel.ts"
 
-export const migrations = ["0001_devices.sql", "0002_readings.sql", "0003_commands.sql", "0004_rules.sql"].map((file) =>
-  readMigration("telemetry", new URL(`../modules/telemetry/migrations/${file}`, import.meta.url))
-)
+export const migrations = [
+  "0001_devices.sql",
+  "0002_readings.sql",
+  "0003_commands.sql",
+  "0004_rules.sql",
+  "0006_hearing.sql"
+].map((file) => readMigration("telemetry", new URL(`../modules/telemetry/migrations/${file}`, import.meta.url)))
 
 export const highPressure = defineRule({
   id: "high-pressure",

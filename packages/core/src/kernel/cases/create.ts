@@ -10,6 +10,7 @@ import { newId, referenceOf } from "../ids.ts"
 import { demand } from "../policy/Policy.ts"
 import { Actor } from "../policy/Principal.ts"
 import { territoryAt } from "../tenancy/territories.ts"
+import type { Territory } from "../tenancy/Tenant.ts"
 import type { CaseTypeDefinition } from "./CaseType.ts"
 import { cellOf } from "./geo.ts"
 import { type CaseRecord, InvalidInput, type Place, Refused } from "./model.ts"
@@ -21,6 +22,8 @@ export interface CreateCase {
   readonly place?: Place | undefined
   /** Ids of stored attachments of the actor's. */
   readonly attachments?: ReadonlyArray<string> | undefined
+  /** The territory it is in, with its path, for cases that the engine makes; null: none. Default: that of the place. */
+  readonly territory?: Pick<Territory, "id" | "path"> | null | undefined
   /** The case this one belongs to, for cases that the engine makes. */
   readonly parentId?: string | undefined
   /** Whose case it is; for the engine only. Default: the actor. */
@@ -98,7 +101,8 @@ export const createCase = Effect.fnUntraced(function* (request: CreateCase) {
   const reference = referenceOf(id)
   const at = new Date(yield* Clock.currentTimeMillis)
   const { place } = request
-  const territory = place === undefined ? null : yield* territoryAt(place)
+  const given = byEngine ? request.territory : undefined
+  const territory = given !== undefined ? given : place === undefined ? null : yield* territoryAt(place)
   const ownerId = byEngine ? (request.ownerId ?? null) : actor.id
   const initial = definition.states[definition.initial]!
   const record: CaseRecord = {

@@ -15,8 +15,8 @@ import {
 import { tell } from "./tell.ts"
 import { type Window, windowOf } from "./window.ts"
 
-/** `windows`: those that hold when any of the batch's alerts begins. */
-export const makeBatch = (windows: ReadonlyArray<Window>) => {
+/** `windows`: those that hold when any of the batch's alerts begins. `paths`: of the territories that it names. */
+export const makeBatch = (windows: ReadonlyArray<Window>, paths: ReadonlyMap<string, ReadonlyArray<string>>) => {
   const touches = new Map<string, Touch>()
   let alerts: Array<Readonly<Record<string, unknown>>> = []
   let episodes: Array<Readonly<Record<string, unknown>>> = []
@@ -28,14 +28,27 @@ export const makeBatch = (windows: ReadonlyArray<Window>) => {
   return {
     /** The case of a new alert is there; its row is not yet. `often`: it is to be guarded, unless a window keeps it from calling anybody. */
     add: (raise: RaiseAlert, alert: CaseRecord, often: boolean): ActiveAlert => {
-      const { assetId, at, details, episode, key, propagate = [], severity } = raise
-      const assets = [...new Set([...(assetId === undefined ? [] : [assetId]), ...propagate])]
-      const window = windowOf(windows, { ...key, assets, territoryPath: alert.territoryPath }, at)
+      const { assetId, at, details, episode, key, members, propagate = [], severity } = raise
+      const own = assetId === undefined ? [] : [assetId]
+      const assets = [...new Set([...own, ...propagate])]
+      const { id: case_id, territoryPath } = alert
+      const sets = {
+        devices: members?.devices ?? [],
+        assets: members?.assets ?? [],
+        territories: (members?.territories ?? []).flatMap((id) => paths.get(id) ?? [])
+      }
+      const covered = {
+        ...sets,
+        assets: [...own, ...sets.assets],
+        territories: [...territoryPath, ...sets.territories]
+      }
+      const window = windowOf(windows, { ...key, ...covered }, at)
       const guarded = often && window === undefined
       const flapping = alert.data["flapping"] === true
       alerts.push({
-        case_id: alert.id,
+        case_id,
         ...key,
+        ...sets,
         episode,
         severity,
         started_at: new Date(at),

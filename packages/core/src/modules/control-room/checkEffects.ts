@@ -8,6 +8,7 @@ import { type AlertEffect, severities } from "./model.ts"
 const isTime = (at: number) => Number.isFinite(at) && at >= 0 && at <= 253_402_300_799_999
 const isText = (text: string, most: number) => text.length >= 1 && text.length <= most && !text.includes("\u0000")
 const isName = (text: string) => /^[\w.:-]{1,100}$/.test(text)
+const areIds = (ids: ReadonlyArray<string>) => ids.length <= 1000 && ids.every((id) => isId(id))
 const longest = 16_000
 
 const issuesOf = (effect: AlertEffect): ReadonlyArray<readonly [field: string, detail: string]> => {
@@ -37,9 +38,12 @@ const issuesOf = (effect: AlertEffect): ReadonlyArray<readonly [field: string, d
     `Details are JSON of at most ${longest} characters.`
   )
   if (effect.kind === "update") return issues
-  const { assetId, originator, place, propagate = [], ruleVersion = 1 } = effect
+  const { assetId, members, originator, place, propagate = [], ruleVersion = 1, territoryId } = effect
   check(assetId === undefined || isId(assetId), "assetId", "An asset is a UUID, lower case.")
-  check(propagate.length <= 1000 && propagate.every((id) => isId(id)), "propagate", "At most 1,000 UUIDs, lower case.")
+  check(areIds(propagate), "propagate", "At most 1,000 UUIDs, lower case.")
+  check(territoryId == null || isId(territoryId), "territoryId", "A territory is a UUID, lower case.")
+  for (const name of ["devices", "assets", "territories"] as const)
+    check(areIds(members?.[name] ?? []), `members/${name}`, "At most 1,000 UUIDs, lower case.")
   check(Number.isInteger(ruleVersion) && ruleVersion >= 1, "ruleVersion", "Versions count from 1.")
   check(
     originator === undefined || originator.name.length <= 200,

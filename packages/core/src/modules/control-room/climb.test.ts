@@ -2,8 +2,9 @@ import * as Effect from "effect/Effect"
 import { assert, layer } from "@effect/vitest"
 import * as TestClock from "effect/testing/TestClock"
 import { inject } from "vitest"
-import { withPlatform, PlatformTx } from "../../kernel/db/Database.ts"
+import { PlatformTx, TenantTx, withPlatform } from "../../kernel/db/Database.ts"
 import { newId } from "../../kernel/ids.ts"
+import type { Principal } from "../../kernel/policy/Principal.ts"
 import { as, eventsOf } from "../../test/caseRooms.ts"
 import { controlRooms, friday, lowPressure, onFriday, watchedCity } from "../../test/controlRooms.ts"
 import { climbLadders } from "./climb.ts"
@@ -101,6 +102,64 @@ layer(controlRooms(inject("postgresUrl")), { excludeTestServices: true })("a lad
           [2, 2],
           [2, 3]
         ])
+        assert.isEmpty(yield* rows(({ sql }) => sql`select from mahalla.alert_ladder`))
+      })
+    )
+  )
+
+  it.effect("does_not_wait_for_somebody_who_is_blocked", () =>
+    onFriday(
+      Effect.gen(function* () {
+        const { chief, engineer, hearers, inside, manager, raised, rows } = yield* start
+        yield* as(manager)(
+          createLadder({
+            ...{ name: "First of all", severities: ["major"], territoryId: null },
+            steps: [
+              { after: 0, personId: chief.id! },
+              { after: 30, personId: engineer.id! }
+            ]
+          })
+        )
+        yield* rows(({ sql }) => sql`delete from mahalla.ladder where name = 'Serious' returning id`)
+        yield* withPlatform(
+          Effect.flatMap(
+            PlatformTx,
+            ({ sql }) => sql`update mahalla.principal set status = 'blocked' where id = ${chief.id}`
+          )
+        )
+        const id = yield* raised
+        assert.deepStrictEqual(yield* hearers(id), [engineer.id])
+        const told = yield* inside(
+          Effect.flatMap(
+            TenantTx,
+            ({ sql }) => sql<{ hearers: ReadonlyArray<string> }>`
+          select payload -> 'hearers' as hearers from mahalla.event where case_id = ${id} and type = 'alert.escalated' order by id`
+          )
+        )
+        assert.deepStrictEqual(told, [{ hearers: [] }, { hearers: [engineer.id!] }])
+      })
+    )
+  )
+
+  it.effect("leaves_out_no_step_where_one_before_it_goes_with_a_person", () =>
+    onFriday(
+      Effect.gen(function* () {
+        const { chief, engineer, hearers, manager, nightEngineer, pass, raised, rows } = yield* start
+        // As when a person is erased.
+        const gone = ({ id }: Principal) =>
+          rows(({ sql }) => sql`delete from mahalla.ladder_step where principal_id = ${id} returning place`)
+        const steps = [chief, engineer, nightEngineer].map(({ id }, place) => ({ after: 10 * place, personId: id! }))
+        yield* as(manager)(createLadder({ name: "One by one", severities: ["major"], steps }))
+        yield* rows(({ sql }) => sql`delete from mahalla.ladder where name = 'Serious' returning id`)
+        const id = yield* raised
+        assert.deepStrictEqual(yield* hearers(id), [chief.id])
+        yield* gone(chief)
+        yield* pass(10)
+        assert.sameMembers(yield* hearers(id), [chief.id, engineer.id])
+        // The last of what is left goes too: there is nobody to wait for.
+        yield* gone(nightEngineer)
+        yield* pass(10)
+        assert.sameMembers(yield* hearers(id), [chief.id, engineer.id])
         assert.isEmpty(yield* rows(({ sql }) => sql`select from mahalla.alert_ladder`))
       })
     )

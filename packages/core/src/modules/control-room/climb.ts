@@ -10,7 +10,7 @@ import { loadCase } from "../../kernel/cases/record.ts"
 import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/Database.ts"
 import { appendEvent } from "../../kernel/events/append.ts"
 import { defineEvent } from "../../kernel/events/Event.ts"
-import { dueOf, type LadderPlan, type LadderStep, nextRung, type Rung } from "./ladder.ts"
+import { dueOf, type LadderPlan, type LadderStep, nextRung, type Rung, rungOf } from "./ladder.ts"
 import { onCallNow } from "./rotas.ts"
 import { subscribeAll } from "./sql.ts"
 
@@ -42,7 +42,7 @@ interface Ladder extends LadderPlan {
 const stepsOf = Effect.fnUntraced(function* (ladderId: string) {
   const { sql, tenantId } = yield* TenantTx
   return yield* sql<LadderStep>`
-    select after, rota_id as "rotaId", role, principal_id as "principalId" from mahalla.ladder_step
+    select place, after, rota_id as "rotaId", role, principal_id as "principalId" from mahalla.ladder_step
     where tenant_id = ${tenantId} and ladder_id = ${ladderId} order by place`
 })
 
@@ -71,12 +71,20 @@ const holdersOfRole = Effect.fnUntraced(function* (role: string, alert: CaseReco
   return rows.map(({ id }) => id)
 })
 
+/** Somebody who is blocked or gone reads nothing. */
+const activeOne = Effect.fnUntraced(function* (id: string | null) {
+  const { sql, tenantId } = yield* TenantTx
+  const rows = yield* sql<{ id: string }>`
+    select id from mahalla.principal where tenant_id = ${tenantId} and id = ${id} and status = 'active'`
+  return rows.map((row) => row.id)
+})
+
 const whoIs = (step: LadderStep, alert: CaseRecord, at: Date) =>
   step.rotaId !== null
     ? onCallNow(step.rotaId, at)
     : step.role !== null
       ? holdersOfRole(step.role, alert, at)
-      : Effect.succeed(step.principalId === null ? [] : [step.principalId])
+      : activeOne(step.principalId)
 
 /**
  * Takes every step that is due of alerts that stand on one rung and are of one territory: the same people are called for all of them. A step
@@ -85,7 +93,7 @@ const whoIs = (step: LadderStep, alert: CaseRecord, at: Date) =>
 const climbFrom = Effect.fnUntraced(function* (
   ladder: Ladder,
   alerts: ReadonlyArray<CaseRecord>,
-  from: Rung,
+  from: Rung | undefined,
   began: number,
   announced: boolean
 ) {
@@ -93,8 +101,8 @@ const climbFrom = Effect.fnUntraced(function* (
   const now = yield* Clock.currentTimeMillis
   const at = new Date(now)
   const ids = alerts.map(({ id }) => id)
-  let next: Rung | undefined = from
-  let due = dueOf(ladder, began, from)
+  let next = from
+  let due = from === undefined ? now : dueOf(ladder, began, from)
   while (next !== undefined && due <= now) {
     const rung: Rung = next
     const step = ladder.steps[rung.step]
@@ -115,7 +123,7 @@ const climbFrom = Effect.fnUntraced(function* (
   if (next === undefined)
     return yield* sql`delete from mahalla.alert_ladder where tenant_id = ${tenantId} and case_id = any (${ids}::uuid[])`
   return yield* sql`
-    update mahalla.alert_ladder set round = ${next.round}, step = ${next.step}, due_at = ${new Date(due)}
+    update mahalla.alert_ladder set round = ${next.round}, step = ${ladder.steps[next.step]?.place ?? 0}, due_at = ${new Date(due)}
     where tenant_id = ${tenantId} and case_id = any (${ids}::uuid[])`
 })
 
@@ -167,7 +175,7 @@ const climb = Effect.fn("control-room.climb")(function* (caseId: string) {
       update mahalla.alert_ladder set due_at = ${again} where tenant_id = ${tenantId} and case_id = ${caseId}`
   }
   const ladder = { ...row, steps: yield* stepsOf(row.id) }
-  yield* climbFrom(ladder, [alert], row, row.beganAt.getTime(), false)
+  yield* climbFrom(ladder, [alert], rungOf(ladder, row.round, row.step), row.beganAt.getTime(), false)
 })
 
 /** One turn over all tenants: the 500 alerts that have waited longest. Index `alert_ladder_due`. */

@@ -76,7 +76,10 @@ export const controlRoom = (): Module =>
     ],
     people: [controlRoomOfPerson],
     retention: controlRoomRetention,
-    migrations: [readMigration("control-room", new URL("./migrations/0001_control-room.sql", import.meta.url))],
+    migrations: [
+      readMigration("control-room", new URL("./migrations/0001_control-room.sql", import.meta.url)),
+      readMigration("control-room", new URL("./migrations/0002_members.sql", import.meta.url))
+    ],
     api: {
       definition: ControlRoomApi,
       layer: HttpApiBuilder.layer(ControlRoomApi).pipe(

@@ -1,8 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { dueOf, type LadderPlan, nextRung, type Rung } from "./ladder.ts"
+import { dueOf, type LadderPlan, nextRung, type Rung, rungOf } from "./ladder.ts"
 
-const step = (after: number) => ({ after, rotaId: null, role: null, principalId: "somebody" })
+const step = (after: number, place: number) => ({ place, after, rotaId: null, role: null, principalId: "somebody" })
 
 const anyPlan = fc
   .record({
@@ -23,6 +23,7 @@ describe("a ladder", () => {
         let rung: Rung | undefined = { round: 0, step: 0 }
         while (rung !== undefined) {
           dues.push(dueOf(plan, 0, rung))
+          expect(rungOf(plan, rung.round, plan.steps[rung.step]!.place)).toEqual(rung)
           rung = nextRung(plan, rung)
         }
         const rounds = plan.repeatEvery === null ? 1 : plan.repeatTimes + 1

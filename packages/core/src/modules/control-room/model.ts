@@ -33,6 +33,15 @@ interface OfEpisode {
   readonly at: number
 }
 
+/** UUIDs. */
+export interface AlertMembers {
+  readonly devices: ReadonlyArray<string>
+  /** At which they sit. */
+  readonly assets: ReadonlyArray<string>
+  /** In which they are. */
+  readonly territories: ReadonlyArray<string>
+}
+
 /** The condition holds. */
 export interface RaiseAlert extends OfEpisode {
   readonly severity: Severity
@@ -49,8 +58,12 @@ export interface RaiseAlert extends OfEpisode {
    * within an hour is marked and guarded: it stays active until it has been calm for the city's `alertCalmMinutes`.
    */
   readonly flapping?: boolean | undefined
-  /** WGS84 degrees; says in which territory the alert is. */
+  /** WGS84 degrees. */
   readonly place?: { readonly longitude: number; readonly latitude: number } | undefined
+  /** The territory it is in; null: none. Default: that of the place. */
+  readonly territoryId?: string | null | undefined
+  /** Of a set, at most 1,000 of each: what is of it besides. A maintenance window on any of them covers the alert. */
+  readonly members?: AlertMembers | undefined
   /** The asset it happened at, a UUID. */
   readonly assetId?: string | undefined
   /** Assets on which it shows too, at most 1,000: the pipe above, the district meter area. */

@@ -11,7 +11,7 @@ import { tenantSettings } from "../../kernel/tenancy/settings.ts"
 import { makeBatch } from "./batch.ts"
 import { checkEffects } from "./checkEffects.ts"
 import type { AlertEffect, AlertKey, AlertOutcome, ClearAlert, RaiseAlert, UpdateAlert } from "./model.ts"
-import { type ActiveAlert, activeAlerts, knownEpisodes, lockKeys, raisedSince } from "./sql.ts"
+import { type ActiveAlert, activeAlerts, knownEpisodes, lockKeys, pathsOf, raisedSince } from "./sql.ts"
 import { windowsDuring } from "./windows.ts"
 
 const nameOf = ({ originator, rule }: AlertKey) => JSON.stringify([originator, rule])
@@ -27,8 +27,10 @@ const chattering = { alerts: 5, within: 3_600_000 } as const
 const definedOf = (fields: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-const create = Effect.fnUntraced(function* (raise: RaiseAlert, isFlapping: boolean) {
-  const { assetId, details, episode, key, originator, place, ruleVersion = 1, severity, summary } = raise
+type Paths = Effect.Success<ReturnType<typeof pathsOf>>
+
+const create = Effect.fnUntraced(function* (raise: RaiseAlert, isFlapping: boolean, paths: Paths) {
+  const { assetId, details, episode, key, originator, place, ruleVersion = 1, severity, summary, territoryId } = raise
   const startedAt = new Date(raise.at).toISOString()
   const data = definedOf({
     rule: key.rule,
@@ -45,7 +47,8 @@ const create = Effect.fnUntraced(function* (raise: RaiseAlert, isFlapping: boole
     startedAt,
     flapping: isFlapping ? true : undefined
   })
-  return yield* createCase({ type: "alert", data, place })
+  const territory = territoryId == null ? territoryId : { id: territoryId, path: paths.get(territoryId)! }
+  return yield* createCase({ type: "alert", data, place, territory })
 })
 
 /**
@@ -56,13 +59,15 @@ export const applyAlertEffects = Effect.fn("control-room.applyAlertEffects")(
   function* (effects: ReadonlyArray<AlertEffect>) {
     yield* checkEffects(effects)
     if (effects.length === 0) return []
+    const paths = yield* pathsOf(effects)
     const keys = [...new Map(effects.map(({ key }) => [nameOf(key), key])).values()]
     yield* lockKeys(keys)
     const raises = effects.filter((effect) => effect.kind === "raise")
     const known = new Map((yield* knownEpisodes(effects)).map((row) => [episodeOf({ ...row, key: row }), row.caseId]))
-    const active = new Map((yield* activeAlerts(keys)).map((row) => [nameOf(row), row]))
     const fresh = raises.filter((raise) => !known.has(episodeOf(raise)))
     const times = fresh.map(({ at }) => at)
+    const windows = fresh.length === 0 ? [] : yield* windowsDuring(Math.min(...times), Math.max(...times))
+    const active = new Map((yield* activeAlerts(keys)).map((row) => [nameOf(row), row]))
     const earlier =
       fresh.length === 0
         ? []
@@ -78,10 +83,9 @@ export const applyAlertEffects = Effect.fn("control-room.applyAlertEffects")(
       seen.set(nameOf(key), [...others, { ...key, at }])
       return amount
     }
-    const windows = fresh.length === 0 ? [] : yield* windowsDuring(Math.min(...times), Math.max(...times))
 
     const calm = ((yield* tenantSettings).alertCalmMinutes ?? calmMinutes) * 60_000
-    const batch = makeBatch(windows)
+    const batch = makeBatch(windows, paths)
     /** Keys whose alert is cleared with the next flush. */
     const ended = new Set<string>()
     const change = Effect.fnUntraced(function* (alert: ActiveAlert, effect: UpdateAlert) {
@@ -118,7 +122,7 @@ export const applyAlertEffects = Effect.fn("control-room.applyAlertEffects")(
         ended.clear()
       }
       const often = effect.flapping !== true && amount >= chattering.alerts
-      const alert = held === undefined ? yield* create(effect, effect.flapping === true || often) : undefined
+      const alert = held === undefined ? yield* create(effect, effect.flapping === true || often, paths) : undefined
       if (alert === undefined) yield* change(held!, effect)
       else active.set(name, batch.add(effect, alert, often && calm > 0))
       const caseId = alert?.id ?? held!.caseId

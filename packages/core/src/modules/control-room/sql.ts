@@ -1,8 +1,9 @@
 /** What the control room reads and writes beside the kernel's tables. */
 import * as Effect from "effect/Effect"
+import { InvalidInput } from "../../kernel/cases/model.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { sent } from "../../kernel/db/pipelined.ts"
-import type { AlertKey, Severity } from "./model.ts"
+import type { AlertEffect, AlertKey, Severity } from "./model.ts"
 
 export interface ActiveAlert {
   readonly caseId: string
@@ -25,6 +26,26 @@ export interface Quiet {
 const columnsOf = (keys: ReadonlyArray<AlertKey>) => ({
   rules: keys.map(({ rule }) => rule),
   originators: keys.map(({ originator }) => originator)
+})
+
+/** The territories that effects name, each with its ancestors. Fails with `InvalidInput` where there is none of such an id. */
+export const pathsOf = Effect.fnUntraced(function* (effects: ReadonlyArray<AlertEffect>) {
+  const { sql, tenantId } = yield* TenantTx
+  const named = effects.map((effect) =>
+    effect.kind === "raise"
+      ? [...(effect.territoryId == null ? [] : [effect.territoryId]), ...(effect.members?.territories ?? [])]
+      : []
+  )
+  const ids = [...new Set(named.flat())]
+  if (ids.length === 0) return new Map<string, ReadonlyArray<string>>()
+  const rows = yield* sql<{ id: string; path: ReadonlyArray<string> }>`
+    select id, path from mahalla.territory where tenant_id = ${tenantId} and id = any (${ids}::uuid[])`
+  const paths = new Map(rows.map(({ id, path }) => [id, path]))
+  const missing = named.findIndex((some) => some.some((id) => !paths.has(id)))
+  if (missing === -1) return paths
+  return yield* new InvalidInput({
+    issues: [{ pointer: `/${missing}/territoryId`, detail: "There is no territory of this id." }]
+  })
 })
 
 /** One transaction after the other for each originator and rule; taken in one order, whoever asks. */
@@ -97,11 +118,13 @@ export const writeAlerts = Effect.fnUntraced(function* (rows: ReadonlyArray<Read
   const { sql, tenantId } = yield* TenantTx
   yield* sent(sql`
     insert into mahalla.alert
-      (tenant_id, case_id, rule, originator, episode, severity, started_at, last_at, details, flapping, guarded, suppressed_until, window_id)
-    select ${tenantId}, case_id, rule, originator, episode, severity, started_at, started_at, details, flapping, guarded, suppressed_until, window_id
+      (tenant_id, case_id, rule, originator, episode, severity, started_at, last_at, details, flapping, guarded, suppressed_until, window_id,
+       devices, assets, territories)
+    select ${tenantId}, case_id, rule, originator, episode, severity, started_at, started_at, details, flapping, guarded, suppressed_until, window_id,
+      devices, assets, territories
     from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as given
       (case_id uuid, rule text, originator text, episode text, severity text, started_at timestamptz, details jsonb,
-       flapping boolean, guarded boolean, suppressed_until timestamptz, window_id uuid)`)
+       flapping boolean, guarded boolean, suppressed_until timestamptz, window_id uuid, devices uuid[], assets uuid[], territories uuid[])`)
 })
 
 export const writeEpisodes = Effect.fnUntraced(function* (rows: ReadonlyArray<Readonly<Record<string, unknown>>>) {

@@ -1,7 +1,10 @@
 /** Which alerts a maintenance window covers. Pure. */
 
 export interface WindowScope {
-  /** Where: an alert of any of these devices, on any of these assets, in any of these territories or below. Everywhere when all are empty. */
+  /**
+   * Where: an alert of any of these devices, at any of these assets, in any of these territories or below; of a set, where that is so of a member.
+   * Everywhere when all are empty.
+   */
   readonly devices: ReadonlyArray<string>
   readonly assets: ReadonlyArray<string>
   readonly territories: ReadonlyArray<string>
@@ -20,20 +23,24 @@ export interface Window extends WindowScope {
 export interface Covered {
   readonly rule: string
   readonly originator: string
-  /** Its own asset and those on which it shows too. */
+  /** Of a set. */
+  readonly devices: ReadonlyArray<string>
+  /**
+   * Where it happened, of a set also those at which its members sit. Assets on which it shows too say nothing: work on a house must not silence
+   * the pump station above it.
+   */
   readonly assets: ReadonlyArray<string>
-  /** The territory with its ancestors. */
-  readonly territoryPath: ReadonlyArray<string>
+  /** With their ancestors. */
+  readonly territories: ReadonlyArray<string>
 }
 
 const scopeCovers = (scope: WindowScope, alert: Covered): boolean => {
   if (scope.rules.length > 0 && !scope.rules.includes(alert.rule)) return false
   if (scope.devices.length + scope.assets.length + scope.territories.length === 0) return scope.rules.length > 0
   return (
-    scope.devices.includes(alert.originator) ||
-    scope.assets.includes(alert.originator) ||
-    alert.assets.some((asset) => scope.assets.includes(asset)) ||
-    alert.territoryPath.some((territory) => scope.territories.includes(territory))
+    [alert.originator, ...alert.devices].some((device) => scope.devices.includes(device)) ||
+    [alert.originator, ...alert.assets].some((asset) => scope.assets.includes(asset)) ||
+    alert.territories.some((territory) => scope.territories.includes(territory))
   )
 }
 

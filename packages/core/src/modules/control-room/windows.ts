@@ -12,11 +12,12 @@ import { PlatformTx, TenantTx, withPlatform, withTenant } from "../../kernel/db/
 import { appendEvent } from "../../kernel/events/append.ts"
 import { defineEvent } from "../../kernel/events/Event.ts"
 import { newId } from "../../kernel/ids.ts"
-import { demand, demandEverywhere } from "../../kernel/policy/Policy.ts"
+import { territoriesOf } from "../../kernel/policy/decide.ts"
+import { demand, demandEverywhere, rolesFor } from "../../kernel/policy/Policy.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
 import { pathOf } from "../../kernel/tenancy/territories.ts"
 import { tell } from "./tell.ts"
-import { type Window, windowOf, type WindowScope } from "./window.ts"
+import { type Covered, type Window, windowOf, type WindowScope } from "./window.ts"
 
 const about = { windowId: Schema.String, from: Schema.String, until: Schema.String }
 export const WindowOpened = defineEvent({
@@ -41,12 +42,15 @@ export interface StoredWindow extends Window {
 
 const columns = `id, from_at as "from", until_at as until, reason, devices, assets, territories, rules, created_by as "createdBy", version`
 
-/** Windows that touch a span of time. Index `maintenance_window_until`. Epoch milliseconds. */
+/**
+ * Windows that touch a span of time; whoever moves the end of one waits until this transaction is over, and is waited for. To be asked before
+ * alerts are locked, as an end locks the window first. Index `maintenance_window_until`. Epoch milliseconds.
+ */
 export const windowsDuring = Effect.fnUntraced(function* (from: number, to: number) {
   const { sql, tenantId } = yield* TenantTx
   return yield* sql<StoredWindow>`
     select ${sql.literal(columns)} from mahalla.maintenance_window
-    where tenant_id = ${tenantId} and until_at > ${new Date(from)} and from_at <= ${new Date(to)} order by id`
+    where tenant_id = ${tenantId} and until_at > ${new Date(from)} and from_at <= ${new Date(to)} order by id for share`
 })
 
 /** Whoever manages windows in a district may silence what is named by its territories, and nothing else. */
@@ -99,29 +103,40 @@ export const createWindow = Effect.fn("control-room.createWindow")(function* (gi
   return { ...given, id, createdBy: actor.id, version: 1 } satisfies StoredWindow
 })
 
-/** One window, or `NotFound`; needs `maintenance-window.read`. */
+/** Windows that the actor may see: in a district those that name territories there, and nothing else. `Forbidden` who may see none. */
+const inSight = Effect.gen(function* () {
+  const { sql, tenantId } = yield* TenantTx
+  const actor = yield* Actor
+  const seen = territoriesOf(yield* rolesFor(actor), actor, "maintenance-window.read", yield* Clock.currentTimeMillis)
+  if (seen === "all") return sql`true`
+  if (seen.length === 0) yield* demand("maintenance-window.read")
+  return sql`
+    w.devices = '{}' and w.assets = '{}' and w.territories <> '{}' and not exists (
+      select from unnest(w.territories) as named (id)
+      where not exists (select from mahalla.territory t where t.tenant_id = ${tenantId} and t.id = named.id and t.path && ${seen}::uuid[]))`
+})
+
+/** One window, or `NotFound`; needs `maintenance-window.read` for what it covers. */
 export const getWindow = Effect.fn("control-room.getWindow")(function* (id: string, lock = false) {
   const { sql, tenantId } = yield* TenantTx
-  yield* demandEverywhere("maintenance-window.read")
   const [row] = yield* sql<StoredWindow>`
-    select ${sql.literal(columns)} from mahalla.maintenance_window
-    where tenant_id = ${tenantId} and id = ${id} ${sql.literal(lock ? "for update" : "")}`
+    select ${sql.literal(columns)} from mahalla.maintenance_window w
+    where tenant_id = ${tenantId} and id = ${id} and ${yield* inSight} ${sql.literal(lock ? "for update" : "")}`
   return row ?? (yield* new NotFound({ what: "maintenance window", id }))
 })
 
-/** Windows, the newest first; `active`: those that hold now or later. */
+/** Windows that the actor may see, the newest first; `active`: those that hold now or later. */
 export const listWindows = Effect.fn("control-room.listWindows")(function* (page: {
   readonly active: boolean
   readonly cursor?: string | undefined
   readonly limit?: number | undefined
 }) {
   const { sql, tenantId } = yield* TenantTx
-  yield* demandEverywhere("maintenance-window.read")
   const limit = page.limit ?? 50
   const now = new Date(yield* Clock.currentTimeMillis)
   const rows = yield* sql<StoredWindow>`
-    select ${sql.literal(columns)} from mahalla.maintenance_window
-    where tenant_id = ${tenantId} and (${page.cursor ?? null}::uuid is null or id < ${page.cursor ?? null}::uuid)
+    select ${sql.literal(columns)} from mahalla.maintenance_window w
+    where tenant_id = ${tenantId} and ${yield* inSight} and (${page.cursor ?? null}::uuid is null or id < ${page.cursor ?? null}::uuid)
       and (${!page.active} or until_at > ${now})
     order by id desc limit ${limit + 1}`
   const items = rows.slice(0, limit)
@@ -166,17 +181,20 @@ export const moveWindowEnd = Effect.fn("control-room.moveWindowEnd")(function* (
 const release = Effect.fnUntraced(function* (caseId: string) {
   const { sql, tenantId } = yield* TenantTx
   const now = yield* Clock.currentTimeMillis
+  const windows = yield* windowsDuring(now, now)
   const alert = yield* loadCase(caseId, { lock: true })
-  const [row] = yield* sql<{ rule: string; originator: string; assets: ReadonlyArray<string> | null }>`
-    select rule, originator, (
-        select array_agg(asset_id) from mahalla.alert_propagation p where p.tenant_id = ${tenantId} and p.case_id = a.case_id
-      ) as assets
-    from mahalla.alert a
+  const [row] = yield* sql<Covered>`
+    select rule, originator, devices, assets, territories from mahalla.alert
     where tenant_id = ${tenantId} and case_id = ${caseId} and cleared_at is null and suppressed_until <= ${new Date(now)}`
   if (row === undefined || alert.state !== "suppressed") return
-  const { territoryPath } = alert
-  const covered = { ...row, assets: row.assets ?? [], territoryPath }
-  const next = windowOf(yield* windowsDuring(now, now), covered, now)
+  const { data, territoryPath } = alert
+  const own = data["assetId"] as string | undefined
+  const covered = {
+    ...row,
+    assets: own === undefined ? row.assets : [own, ...row.assets],
+    territories: [...territoryPath, ...row.territories]
+  }
+  const next = windowOf(windows, covered, now)
   yield* sql`
     update mahalla.alert set suppressed_until = ${next?.until ?? null}, window_id = coalesce(${next?.id ?? null}, window_id)
     where tenant_id = ${tenantId} and case_id = ${caseId}`

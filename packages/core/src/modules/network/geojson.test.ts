@@ -85,6 +85,36 @@ describe("a GeoJSON network", () => {
     assert.deepStrictEqual([lines[0]!.externalId, lines[0]!.from, lines[0]!.to], ["7", "1", "2"])
   })
 
+  it("turns_lines_round_that_are_drawn_from_their_second_end_to_their_first", () => {
+    const bend = [
+      [69.002, 41],
+      [69.0015, 41.001],
+      [69.0005, 41.002],
+      [69, 41]
+    ]
+    const ends = [point("R", 69, 41), point("T", 69.002, 41)]
+    for (const named of [{ from: "R", to: "T" }, { from: "R" }, { to: "T" }]) {
+      const file = read(collection(...ends, line("a", bend, named)))
+      const [one] = file.lines
+      assert.deepStrictEqual(
+        [one!.from, one!.to, one!.vertices],
+        [
+          "R",
+          "T",
+          [
+            [69.0005, 41.002],
+            [69.0015, 41.001]
+          ]
+        ]
+      )
+      assert.deepStrictEqual(file.warnings, [])
+    }
+    // A degree of latitude is 111 km.
+    const far = read(collection(...ends, line("a", [...bend.slice(0, 3), [69, 41.0001]], { from: "R", to: "T" })))
+    assert.deepStrictEqual(far.warnings, ["a is drawn 11 m from R, where it ends."])
+    assert.deepStrictEqual(far.lines[0]!.vertices.length, 2)
+  })
+
   it.each([
     [{}, [""]],
     [collection(), ["/features"]],

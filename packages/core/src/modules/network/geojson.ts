@@ -185,7 +185,26 @@ export const readGeoJson = (document: unknown, tolerance: number): NetworkFile |
     snap.add(junction.externalId, position)
     return junction.externalId
   }
-  const joined = [...lines.values()].map(({ known, pointer, ...line }): FileLine => {
+  /** Metres from a point that a line names to a place of the line; 0 where it names none. */
+  const metresTo = (name: string | number | undefined, [longitude, latitude]: Position): number => {
+    const position = name === undefined ? undefined : points.get(String(name))?.position
+    return position == null
+      ? 0
+      : distanceBetween({ longitude, latitude }, { longitude: position[0], latitude: position[1] })
+  }
+  const joined = [...lines.values()].map(({ known, pointer, ...drawn }): FileLine => {
+    const [begin, end] = [drawn.vertices[0]!, drawn.vertices.at(-1)!]
+    const isTurned =
+      metresTo(known.from, end) + metresTo(known.to, begin) < metresTo(known.from, begin) + metresTo(known.to, end)
+    const line = isTurned ? { ...drawn, vertices: drawn.vertices.toReversed() } : drawn
+    for (const [name, place] of [
+      [known.from, line.vertices[0]!],
+      [known.to, line.vertices.at(-1)!]
+    ] as const) {
+      const metres = metresTo(name, place)
+      if (metres > tolerance)
+        findings.warn(`${line.externalId} is drawn ${Math.round(metres)} m from ${name}, where it ends.`)
+    }
     const from = endOf(known.from, line.vertices[0]!, `${pointer}/properties/from`)
     const to = endOf(known.to, line.vertices.at(-1)!, `${pointer}/properties/to`)
     if (from === to)

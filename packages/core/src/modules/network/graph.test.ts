@@ -6,7 +6,7 @@ import { InvalidInput } from "../../kernel/cases/model.ts"
 import { buildGraph, type GraphAsset, type GraphLink, type NetworkGraph, nodesOf } from "./graph.ts"
 import { makeInpReader } from "./inp.ts"
 import { isolate } from "./isolate.ts"
-import { connected, downstream, route, upstream } from "./trace.ts"
+import { connected, downstream, nearestDownstream, route, upstream } from "./trace.ts"
 
 const water = join(import.meta.dirname, "../../../../../../shared/data/water")
 const town = join(import.meta.dirname, "../../../../../examples/water-watch/network.inp")
@@ -73,6 +73,49 @@ const street = (more: { readonly v2?: Partial<GraphLink>; readonly v1?: Partial<
       link("v4", "b", "d", { kind: "valve", length: 0 })
     ]
   )
+
+const networks = fc
+  .record({
+    nodes: fc.array(fc.constantFrom("junction", "junction", "junction", "valve", "meter", "reservoir", "tank"), {
+      minLength: 2,
+      maxLength: 9
+    }),
+    links: fc.array(
+      fc.record({
+        from: fc.nat(),
+        to: fc.nat(),
+        kind: fc.constantFrom("pipe", "pipe", "valve", "valve", "valve", "pump"),
+        closed: fc.integer({ min: 0, max: 9 }),
+        operable: fc.integer({ min: 0, max: 9 }),
+        directed: fc.boolean()
+      }),
+      { minLength: 5, maxLength: 14 }
+    ),
+    odd: fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 18, maxLength: 18 }),
+    target: fc.nat()
+  })
+  .map(({ links, nodes, odd, target }) => {
+    const graph = buildGraph(
+      nodes.map((kind, place) =>
+        node(`n${place}`, {
+          kind: kind as "junction",
+          closed: kind === "valve" && odd[place] === 0,
+          operable: odd[place + 9] !== 0
+        })
+      ),
+      links
+        .map(({ closed, directed, from, kind, operable, to }, place) =>
+          link(`l${place}`, `n${from % nodes.length}`, `n${to % nodes.length}`, {
+            kind: kind as "pipe",
+            closed: closed === 0,
+            operable: operable > 0,
+            directed
+          })
+        )
+        .filter(({ from, to }) => from !== to)
+    )
+    return { graph, element: target % (graph.nodeCount + graph.linkCount) }
+  })
 
 describe("isolation", () => {
   it("closes_the_nearest_valve_on_each_way_that_water_comes", () => {
@@ -150,49 +193,6 @@ describe("isolation", () => {
       : [...target].some((one) => reached.has(one) && !blocked(one))
   }
 
-  const networks = fc
-    .record({
-      nodes: fc.array(fc.constantFrom("junction", "junction", "junction", "valve", "meter", "reservoir", "tank"), {
-        minLength: 2,
-        maxLength: 9
-      }),
-      links: fc.array(
-        fc.record({
-          from: fc.nat(),
-          to: fc.nat(),
-          kind: fc.constantFrom("pipe", "pipe", "valve", "valve", "valve", "pump"),
-          closed: fc.integer({ min: 0, max: 9 }),
-          operable: fc.integer({ min: 0, max: 9 }),
-          directed: fc.boolean()
-        }),
-        { minLength: 5, maxLength: 14 }
-      ),
-      odd: fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 18, maxLength: 18 }),
-      target: fc.nat()
-    })
-    .map(({ links, nodes, odd, target }) => {
-      const graph = buildGraph(
-        nodes.map((kind, place) =>
-          node(`n${place}`, {
-            kind: kind as "junction",
-            closed: kind === "valve" && odd[place] === 0,
-            operable: odd[place + 9] !== 0
-          })
-        ),
-        links
-          .map(({ closed, directed, from, kind, operable, to }, place) =>
-            link(`l${place}`, `n${from % nodes.length}`, `n${to % nodes.length}`, {
-              kind: kind as "pipe",
-              closed: closed === 0,
-              operable: operable > 0,
-              directed
-            })
-          )
-          .filter(({ from, to }) => from !== to)
-      )
-      return { graph, element: target % (graph.nodeCount + graph.linkCount) }
-    })
-
   it("leaves_no_way_from_any_source_and_none_of_its_valves_is_needless", () => {
     let [shutOff, several] = [0, 0]
     fc.assert(
@@ -244,6 +244,26 @@ describe("tracing", () => {
       "3",
       "pump"
     ])
+  })
+
+  it("of_what_lies_below_takes_the_nearest", () => {
+    const number = (left: number, right: number) => left - right
+    let far = 0
+    fc.assert(
+      fc.property(networks, fc.nat(6), ({ element, graph }, most) => {
+        const all = nearestDownstream(graph, element, Infinity)
+        assert.deepStrictEqual(all.toSorted(number), downstream(graph, element))
+        assert.deepStrictEqual(nearestDownstream(graph, element, most), all.slice(0, most))
+        if (all.length > most) far++
+      }),
+      { numRuns: 3000, seed: 20261122 }
+    )
+    assert.isAbove(far, 500)
+    const graph = buildGraph(
+      [node("R", { kind: "reservoir" }), node("far"), node("near")],
+      [link("1", "R", "far", { length: 30 }), link("2", "near", "R", { length: 5 })]
+    )
+    assert.deepStrictEqual(names(graph, nearestDownstream(graph, at(graph, "R"), 3)), ["1", "2", "near"])
   })
 
   it("finds_the_shortest_way_along_the_pipes_open_or_closed", () => {

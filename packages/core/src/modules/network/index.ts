@@ -13,15 +13,15 @@ import { importsHandlers } from "./importHandlers.ts"
 import { importJob } from "./importJobs.ts"
 import { AssetChanged, NetworkImported } from "./model.ts"
 
-export { listAssets, loadAsset, nearestAsset } from "./assets.ts"
-export { inGraph, NetworkGraphs } from "./graphs.ts"
+export { listAssets, loadAsset, loadAssets, nearestAsset } from "./assets.ts"
+export { NetworkGraphs } from "./graphs.ts"
 export { type ImportRequest, importNetwork } from "./importNetwork.ts"
 export { isolate } from "./isolate.ts"
 export type { ImportReport } from "./model.ts"
 export { isolationOf } from "./plans.ts"
 export { readNetwork } from "./readFile.ts"
 export { type Transform, transformOf } from "./transform.ts"
-export { connected, downstream, route, upstream } from "./trace.ts"
+export { connected, downstream, nearestDownstream, route, upstream } from "./trace.ts"
 
 export const network = (): Module =>
   defineModule({

@@ -1,7 +1,15 @@
 import { VectorTile } from "@mapbox/vector-tile"
 import { PbfReader } from "pbf"
-import { assert, describe, it } from "vitest"
-import { boundsOf, encodeTile, type TileAddress } from "./tiles.ts"
+import { assert, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { describe, inject, it } from "vitest"
+import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
+import { Actor, system } from "../../kernel/policy/Principal.ts"
+import { createTenant, testKernel } from "../../testing/kernel.ts"
+import { createAsset } from "./assets.ts"
+import { network } from "./index.ts"
+import { lockNetwork } from "./networks.ts"
+import { boundsOf, encodeTile, loadTile, type TileAddress } from "./tiles.ts"
 
 type Rows = Parameters<typeof encodeTile>[0]
 const pipe: Rows[number] = {
@@ -70,4 +78,47 @@ describe("a tile", () => {
     assert.closeTo(box.south, -2.811, 0.001)
     assert.isAbove(box.north, 85.05)
   })
+})
+
+layer(testKernel({ postgresUrl: inject("postgresUrl"), migrations: network().migrations }), {
+  excludeTestServices: true
+})("a crowded tile", (it) => {
+  it.effect("shows_the_pipes_among_all_the_points_and_the_sources_first", () =>
+    Effect.gen(function* () {
+      const { tenantId } = yield* createTenant()
+      const seen = yield* Effect.provideService(
+        withTenant(tenantId)(
+          Effect.gen(function* () {
+            const { sql } = yield* TenantTx
+            const { id: networkId } = yield* lockNetwork("water", new Date())
+            const facts = {
+              status: "open",
+              ...{ networkId, operable: true, directed: false, length: null, diameter: 100 },
+              ...{ material: null, installedOn: null, customers: 0, demand: 0, properties: {} }
+            } as const
+            const at = (longitude: number, kind: "hydrant" | "reservoir", externalId: string) =>
+              createAsset({ ...facts, diameter: null, kind, externalId, positions: [[longitude, 41.31]] })
+            const hydrant = yield* at(69.28, "hydrant", "H")
+            const end = yield* at(69.281, "reservoir", "R")
+            yield* createAsset({
+              ...{ ...facts, kind: "pipe", externalId: "P", fromId: hydrant.id, toId: end.id, positions: [] }
+            })
+            yield* sql`
+              insert into mahalla.asset (tenant_id, id, network_id, shape, kind, external_id, longitude, latitude, west, south, east, north, h3,
+                reach, created_at, changed_at)
+              select tenant_id, gen_random_uuid(), network_id, shape, kind, 'H' || number, longitude, latitude, west, south, east, north, h3,
+                reach, created_at, changed_at
+              from mahalla.asset, generate_series(1, 5001) number where id = ${hydrant.id}`
+            return yield* loadTile(networkId, around(69.28, 41.31, 15))
+          })
+        ),
+        Actor,
+        system(tenantId)
+      )
+      const names = seen.map(({ externalId }) => externalId)
+      assert.include(names, "P")
+      assert.include(names, "R")
+      assert.lengthOf(names, 5001)
+    })
+  )
 })

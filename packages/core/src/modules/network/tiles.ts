@@ -83,21 +83,25 @@ const pointsShown = (z: number): ReadonlyArray<string> => [
   ...(z >= 15 ? ["hydrant", "meter", "junction", "other"] : [])
 ]
 
-/** Assets in a tile at most: a map has no more dots. */
+/** Lines in a tile at most, and points: a map has no more dots. */
 const most = 5_000
 
 /**
  * Assets of a network that a tile shows: of lines those that are at least four of its units long. Where there are more than a map can draw, the
- * widest and longest, so that from afar one sees the mains.
+ * widest and longest, so that from afar one sees the mains, and of points the sources first. Neither pushes the other out.
  */
 export const loadTile = Effect.fn("network.loadTile")(function* (networkId: string, tile: TileAddress) {
   const { sql, tenantId } = yield* TenantTx
   const least = tile.z >= 15 ? 0 : (4 / extent) * (360 / 2 ** tile.z)
-  return yield* sql<TileRow>`
+  const shown = pointsShown(tile.z)
+  const found = sql`
     select a.id, a.shape, a.kind, a.external_id as "externalId", a.status, a.diameter, a.material, a.longitude, a.latitude, a.coordinates
     from mahalla.asset a
-    where ${meets(sql, boundsOf(tile))} and a.tenant_id = ${tenantId} and a.network_id = ${networkId} and a.retired_at is null
-      and case when a.shape = 'line' then greatest(a.east - a.west, a.north - a.south) >= ${least}
-               else a.kind = any (${pointsShown(tile.z)}::text[]) end
-    order by a.shape desc, a.diameter desc nulls last, a.length desc nulls last, a.id limit ${most}`
+    where ${meets(sql, boundsOf(tile))} and a.tenant_id = ${tenantId} and a.network_id = ${networkId} and a.retired_at is null`
+  return yield* sql<TileRow>`
+    (${found} and a.shape = 'line' and greatest(a.east - a.west, a.north - a.south) >= ${least}
+     order by a.diameter desc nulls last, a.length desc nulls last, a.id limit ${most})
+    union all
+    (${found} and a.shape = 'point' and a.kind = any (${shown}::text[])
+     order by array_position(${shown}::text[], a.kind), a.id limit ${most})`
 })

@@ -91,19 +91,52 @@ const elementsOf = (
   return found
 }
 
+/** Nodes to which the water of an element comes first: itself, or the lower end of a link. */
+const below = (graph: NetworkGraph, element: number, flow: ReturnType<typeof flows>): ReadonlyArray<number> => {
+  const link = element - graph.nodeCount
+  const [a, b] = nodesOf(graph, element)
+  return b === undefined ? [a!] : [...(flow(link, a!, b) ? [b] : []), ...(flow(link, b, a!) ? [a!] : [])]
+}
+
 /** All that the water of an element goes through after it. */
 export const downstream = (graph: NetworkGraph, element: number): ReadonlyArray<number> => {
   const flow = flows(graph)
-  const link = element - graph.nodeCount
-  const [a, b] = nodesOf(graph, element)
-  const begin = b === undefined ? [a!] : [...(flow(link, a!, b) ? [b] : []), ...(flow(link, b, a!) ? [a!] : [])]
-  const seen = walk(graph, { from: begin, passes: flow })
+  const seen = walk(graph, { from: below(graph, element, flow), passes: flow })
   return elementsOf(
     graph,
     seen,
     element,
     (one, from, to) => (seen[from] === 1 && flow(one, from, to)) || (seen[to] === 1 && flow(one, to, from))
   )
+}
+
+/**
+ * The first `most` of `downstream` by the metres to where they begin, nodes and links. Looks no further than those, so that it costs what it finds.
+ */
+export const nearestDownstream = (graph: NetworkGraph, element: number, most: number): ReadonlyArray<number> => {
+  const flow = flows(graph)
+  const metres = new Map(below(graph, element, flow).map((node) => [node, 0]))
+  const settled = new Set<number>()
+  const found: Array<number> = []
+  const queue = new FlatQueue<number>()
+  for (const node of metres.keys()) queue.push(node, 0)
+  for (let node = queue.pop(); node !== undefined && found.length < most; node = queue.pop()) {
+    if (settled.has(node)) continue
+    settled.add(node)
+    if (node !== element) found.push(node)
+    const end = graph.start[node + 1]!
+    for (let place = graph.start[node]!; place < end && found.length < most; place++) {
+      const link = graph.links[place]!
+      const other = across(graph, link, node)
+      if (!flow(link, node, other)) continue
+      if (graph.nodeCount + link !== element) found.push(graph.nodeCount + link)
+      const distance = metres.get(node)! + graph.length[link]!
+      if (distance >= (metres.get(other) ?? Infinity)) continue
+      metres.set(other, distance)
+      queue.push(other, distance)
+    }
+  }
+  return found
 }
 
 /** All that water has come through before an element. */

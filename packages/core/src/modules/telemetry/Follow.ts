@@ -9,7 +9,8 @@ import { type Database, PlatformTx, TenantTx, withPlatform, withTenant } from ".
 import { whileLeader } from "../../kernel/leases/lease.ts"
 import { makeSignal } from "../../kernel/Signals.ts"
 import type { Checked } from "./check.ts"
-import { type Batch, type Follower, type Gathering, movePlace, placeOf } from "./Follower.ts"
+import { type Batch, type Follower, type Gathering, type Hearing, movePlace, placeOf } from "./Follower.ts"
+import { hearingEvery, noteHearing } from "./hearing.ts"
 import type { Fresh } from "./Intake.ts"
 import { emptyRegistry, loadByStream, refreshRegistry, type Registry } from "./registry.ts"
 import type { TenantTime } from "./rules/hours.ts"
@@ -222,7 +223,7 @@ const makeWay = Effect.fnUntraced(function* (follower: Follower, holder: string)
   /** One tenant's turn; true when there may be more to take. */
   const turnOf = Effect.fnUntraced(function* ({ head, registry, tenantId, time }: Head, all: boolean) {
     const one = yield* open(tenantId)
-    if (one.gathering.know !== undefined) yield* one.gathering.know(registry, time)
+    if (one.gathering.know !== undefined) yield* one.gathering.know(registry, time, hearing)
     const behind = one.reached
     if (behind < head && one.gathering.idle?.() === true) {
       forgetUntil(tenantId, head)
@@ -251,6 +252,13 @@ const makeWay = Effect.fnUntraced(function* (follower: Follower, holder: string)
     return one.reached < head && one.reached > behind
   })
 
+  let hearing: Hearing = { now: -Infinity, deaf: [] }
+  /** Before anything is concluded of this turn. */
+  const hear = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    if (Math.abs(now - hearing.now) >= hearingEvery) hearing = yield* withPlatform(noteHearing)
+  })
+
   const heads = withPlatform(
     Effect.flatMap(
       PlatformTx,
@@ -264,6 +272,7 @@ const makeWay = Effect.fnUntraced(function* (follower: Follower, holder: string)
   const turn = (all: boolean, attempt = turnOf) =>
     Effect.gen(function* () {
       let more = false
+      yield* hear
       for (const { head, holidays, registry, tenantId, timeZone } of yield* heads) {
         const one: Head = { tenantId, head: Number(head), registry: Number(registry), time: { timeZone, holidays } }
         more = (yield* attempt(one, all)) || more

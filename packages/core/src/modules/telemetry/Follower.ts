@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { type Database, TenantTx } from "../../kernel/db/Database.ts"
 import type { Checked } from "./check.ts"
+import type { noteHearing } from "./hearing.ts"
 import type { TenantTime } from "./rules/hours.ts"
 
 /** A batch with its readings by their own time, then datastream and sequence: the same order whether it comes from memory or from the database. */
@@ -15,11 +16,14 @@ export interface Batch {
   readonly readings: ReadonlyArray<Checked>
 }
 
+/** When somebody listened to devices: until now at least, and not while these outages lasted. */
+export type Hearing = Effect.Success<typeof noteHearing>
+
 /** What one kind of follower gathers for one tenant. */
 export interface Gathering {
   readonly take: (batch: Batch) => Effect.Effect<void, SqlError, Database>
   /** Before the readings that were stored under this registry or an older one, and in this time: what has changed besides readings. */
-  readonly know?: (registry: number, time: TenantTime) => Effect.Effect<void, SqlError, Database>
+  readonly know?: (registry: number, time: TenantTime, hearing: Hearing) => Effect.Effect<void, SqlError, Database>
   /** Nothing that is stored now would count: the place goes on without reading it. Asked after `know`. */
   readonly idle?: () => boolean
   /**

@@ -143,7 +143,8 @@ export const telemetry = ({ rules = [] }: TelemetryOptions = {}): Module =>
       "0002_readings.sql",
       "0003_commands.sql",
       "0004_rules.sql",
-      "0005_hydraulic-zones.sql"
+      "0005_hydraulic-zones.sql",
+      "0006_hearing.sql"
     ].map((file) => readMigration("telemetry", new URL(`./migrations/${file}`, import.meta.url))),
     api: { definition: TelemetryApi, layer: telemetryApiLayer },
     mount: { takes, open: openMount },

@@ -48,7 +48,8 @@ const writeHeard = Effect.fnUntraced(function* (heard: ReadonlyArray<Heard>) {
     from unnest(${heard.map(({ device }) => device.id)}::uuid[], ${numbers(heard, ({ at }) => at)}::float8[],
       ${numbers(heard, ({ receivedAt }) => receivedAt)}::float8[], ${due}::float8[]) as r (device, at, received, due)
     on conflict (tenant_id, device_id) do update set seen_at = greatest(p.seen_at, excluded.seen_at),
-      received_at = greatest(p.received_at, excluded.received_at), due_at = excluded.due_at,
+      received_at = greatest(p.received_at, excluded.received_at),
+      due_at = case when excluded.received_at < p.received_at then p.due_at else excluded.due_at end,
       offline_since = case when excluded.received_at > coalesce(p.offline_since, '-infinity') then null else p.offline_since end`
 })
 

@@ -11,9 +11,13 @@ import { createDevices } from "./devices.ts"
 import { createProfile } from "./profiles.ts"
 import { telemetryRetention } from "./retention.ts"
 
-const migrations = ["0001_devices.sql", "0002_readings.sql", "0003_commands.sql", "0004_rules.sql"].map((file) =>
-  readMigration("telemetry", new URL(`./migrations/${file}`, import.meta.url))
-)
+const migrations = [
+  "0001_devices.sql",
+  "0002_readings.sql",
+  "0003_commands.sql",
+  "0004_rules.sql",
+  "0006_hearing.sql"
+].map((file) => readMigration("telemetry", new URL(`./migrations/${file}`, import.meta.url)))
 
 layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: true })("retention", (it) => {
   it.effect("drops_what_is_older_and_nothing_else", () =>

@@ -12,6 +12,7 @@ export const withoutTenant = [
   "master_key",
   "migration",
   "schedule",
+  "telemetry_hearing",
   "platform_admin",
   "platform_link",
   "platform_log",

@@ -110,10 +110,14 @@ const behind = (state: ClockState, { receivedAt, at }: Judged): string | undefin
   return `every reading of the past ${span((receivedAt - since) / 1000)} came at least ${span(quickest / 1000)} late: the device's clock is behind, or something holds its readings back`
 }
 
+/** The time of a reading that is believed: of one that is ahead by more than a minute, that of its receipt. Epoch milliseconds. */
+export const believedTime = ({ at, receivedAt }: Pick<Judged, "at" | "receivedAt">): number =>
+  at - receivedAt > tolerance.ahead ? receivedAt : at
+
 export const judgeClock = (state: ClockState, reading: Judged, settings: DetectSettings): ClockVerdict => {
   const { at, receivedAt } = reading
   const ahead = at - receivedAt
-  const time = ahead > tolerance.ahead ? receivedAt : at
+  const time = believedTime(reading)
   if (time < state.newest) return late(state, reading)
   state.newest = time
   state.late = 0

@@ -6,6 +6,7 @@
  * the past weeks), `season` (not as at this hour of the week, at once or little by little) and `baseline` (far from the past day's average).
  * `gap`, `clock` and `flat` expect nothing of the value, so their `expected` is the value itself.
  */
+export { believedTime } from "./clock.ts"
 export { detect } from "./detect.ts"
 export type { DetectSettings, Judged } from "./model.ts"
 export { decodeState, encodeState, freshState, type DatastreamState } from "./state.ts"

@@ -4,11 +4,14 @@ import * as Effect from "effect/Effect"
 import { inject } from "vitest"
 import { TenantTx } from "../../../kernel/db/Database.ts"
 import { controlRooms } from "../../../test/controlRooms.ts"
-import { highPressure, migrations, open } from "../../../test/judgingRoom.ts"
+import { highPressure, migrations, minute, open, start } from "../../../test/judgingRoom.ts"
+import { type AlertEffect, activeAlertsOf, applyAlertEffects } from "../../control-room/index.ts"
+import { changeDevice, listDevices } from "../devices.ts"
 import { createProfile } from "../profiles.ts"
 import type { Condition, Operand } from "../rules/definition.ts"
 import { defineRule } from "../rules/validate.ts"
 import { putRule, switchRule } from "../storedRules.ts"
+import { alertKey } from "../zones/alert.ts"
 import { judge } from "./judge.ts"
 
 layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: true })(
@@ -84,6 +87,31 @@ layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: tr
       })
     )
 
+    it.effect("leaves_alerts_of_others_alone_also_where_a_rule_bears_their_name", () =>
+      Effect.gen(function* () {
+        const { as, process } = yield* open
+        const { id: _id, version: _version, ...body } = highPressure
+        yield* as(putRule("leak", body, undefined))
+        const raise = (originator: string): AlertEffect => ({
+          ...{ kind: "raise", key: { rule: "leak", originator }, episode: "1", at: start, severity: "major" },
+          ...{ summary: "A leak.", details: {} }
+        })
+        const { items } = yield* as(listDevices({ q: "p1" }, {}))
+        const device = items[0]!.id
+        const leak = alertKey("01a1fb96-0a6f-7324-b14e-40eab5e1b1aa", start).originator
+        const asset = "01a1fb96-0a6f-7324-b14e-40eab5e1b1bb"
+        yield* as(applyAlertEffects([leak, asset, device, "set:north"].map(raise)))
+        const { follow, send } = yield* process()
+        yield* send("p2", [[0, 5]])
+        yield* follow.settle
+        const active = yield* as(activeAlertsOf(["leak"]))
+        assert.deepStrictEqual(
+          active.map(({ originator }) => originator),
+          [leak, asset]
+        )
+      })
+    )
+
     it.effect("calls_nobody_silent_whom_a_rule_that_came_with_a_restart_has_not_waited_for", () =>
       Effect.gen(function* () {
         const { alerts, as, process } = yield* open
@@ -109,6 +137,65 @@ layer(controlRooms(inject("postgresUrl"), migrations), { excludeTestServices: tr
         const second = yield* process(judge([silent]))
         yield* second.follow.settle
         assert.deepStrictEqual(yield* alerts, [])
+      })
+    )
+
+    it.effect("calls_nobody_silent_who_was_blocked_and_may_send_again", () =>
+      Effect.gen(function* () {
+        const { alerts, as, process } = yield* open
+        const { id: _id, version: _version, ...body } = highPressure
+        const levels = [{ severity: "minor", condition: { kind: "offline", intervals: 5 } }] as const
+        yield* as(putRule("silent", { ...body, levels }, undefined))
+        const { follow, send } = yield* process()
+        for (const name of ["p1", "p2"]) yield* send(name, [[119, 5]])
+        yield* follow.settle
+        // Registered long since.
+        yield* as(
+          Effect.flatMap(
+            TenantTx,
+            ({ sql }) => sql`update mahalla.device set created_at = created_at - interval '3 days'`
+          )
+        )
+        const { items } = yield* as(listDevices({ q: "p1" }, {}))
+        for (const status of ["blocked", "active"] as const) {
+          yield* as(changeDevice(items[0]!.id, { status }))
+          yield* follow.settle
+        }
+        assert.deepStrictEqual(yield* alerts, [])
+      })
+    )
+
+    it.effect("hears_a_device_whose_clock_was_ahead_and_is_set_right", () =>
+      Effect.gen(function* () {
+        const { alerts, process } = yield* open
+        const { follow, send } = yield* process()
+        // The latest of several counts.
+        yield* send("p1", [
+          [160, 9],
+          [169, 5]
+        ])
+        yield* send("p2", [
+          [160, 5],
+          [169, 9]
+        ])
+        yield* follow.settle
+        const seen = Effect.map(alerts, (all) => all.map(({ name, status }) => [name, status]))
+        const before = [
+          ["p1", "CLEARED_UNACK"],
+          ["p2", "ACTIVE_UNACK"]
+        ]
+        assert.sameDeepMembers([...(yield* seen)], before)
+        yield* send("p1", [[(Date.now() - start) / minute, 9]])
+        yield* send("p2", [[(Date.now() - start) / minute, 5]])
+        yield* follow.settle
+        assert.sameDeepMembers(
+          [...(yield* seen)],
+          [
+            ["p1", "CLEARED_UNACK"],
+            ["p1", "ACTIVE_UNACK"],
+            ["p2", "CLEARED_UNACK"]
+          ]
+        )
       })
     )
 

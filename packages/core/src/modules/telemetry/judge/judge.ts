@@ -7,10 +7,17 @@ import * as Effect from "effect/Effect"
 import { canonical } from "../../../kernel/canonical.ts"
 import { type Database, withTenant } from "../../../kernel/db/Database.ts"
 import { tenantById } from "../../../kernel/tenancy/resolve.ts"
-import { type AlertEffect, applyAlertEffects } from "../../control-room/index.ts"
+import { applyAlertEffects } from "../../control-room/index.ts"
 import { quality } from "../check.ts"
-import { type DatastreamState, detect, type DetectSettings, freshState, utcOffsetIn } from "../detect/index.ts"
-import type { Follower, Gathering } from "../Follower.ts"
+import {
+  believedTime,
+  type DatastreamState,
+  detect,
+  type DetectSettings,
+  freshState,
+  utcOffsetIn
+} from "../detect/index.ts"
+import type { Follower, Gathering, Hearing } from "../Follower.ts"
 import type { Stream } from "../registry.ts"
 import { rulesInForce } from "../ruleCheck.ts"
 import { compileRules } from "../rules/compile.ts"
@@ -25,6 +32,7 @@ import { type KnownDevice, loadDevices, loadHead, loadJudgedAt, loadRules, loadS
 import { propagated } from "./propagate.ts"
 import { reconcile } from "./reconcile.ts"
 import { makeFrozen, unpackStates } from "./states.ts"
+import { type Concerned, type FoundAlert, located } from "./whereabouts.ts"
 import { alertEffect, type FoundAnomaly, writeAnomalies, writeStates } from "./write.ts"
 
 const followerId = "judge"
@@ -78,16 +86,20 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   const judgedAt = yield* loadJudgedAt(followerId)
   /**
    * `since`: when they changed. At first they are what they have been since they were registered; who nothing is remembered of, though others were
-   * judged, is new to the rules and not silent since then.
+   * judged, is new to the rules and not silent since then. So is who was blocked and may send again.
    */
   const introduce = (known: ReadonlyArray<KnownDevice>, since?: number): ReadonlyArray<Fact> => {
     for (const device of known) devices.set(device.facts.id, device)
     return known.map(({ createdAt, facts }): Fact => ({
-      ...{ kind: "device", at: since ?? Math.max(createdAt, judgedAt), device: facts }
+      ...{ kind: "device", at: since ?? Math.max(createdAt, reached ?? judgedAt), device: facts }
     }))
   }
   const pending: Array<Fact> = [...introduce((yield* loadDevices(undefined)).known)]
   let isReconciled = false
+  /** Nothing is concluded of the time after it. */
+  let heardUntil = -Infinity
+  /** The latest outage that rules know of began then. */
+  let deaf: number | undefined
 
   const settingsOf = ({ device }: Stream): DetectSettings => {
     const { interval, sensitivity: own } = device.profile.definition
@@ -115,14 +127,19 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   }
 
   /** Found, and not yet told. */
-  let effects: Array<AlertEffect> = []
+  let effects: Array<FoundAlert> = []
   let anomalies: Array<FoundAnomaly> = []
   const note = (effect: RuleEffect) => {
     const { originator, rule } = effect
-    const device = devices.get(originator)
-    const member = state.originators.get(originator)?.members.get(originator)
-    const place = member === undefined ? device?.facts.place : placeOf(member)
-    effects.push(alertEffect(effect, titles.get(rule) ?? rule, device, place))
+    const ids = effect.do === "raise" ? (rules.membersOf(originator, rule) ?? [originator]) : []
+    const concerned = ids.flatMap((id): ReadonlyArray<Concerned> => {
+      const device = devices.get(id)
+      const member = state.originators.get(originator)?.members.get(id)
+      return device === undefined
+        ? []
+        : [{ device, place: member === undefined ? device.facts.place : placeOf(member) }]
+    })
+    effects.push({ effect: alertEffect(effect, titles.get(rule) ?? rule, devices.get(originator)), concerned })
   }
 
   /** Alerts first: an anomaly that nobody has been told of is looked up later, an alert is not. */
@@ -131,7 +148,9 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
     effects = []
     anomalies = []
     for (let from = 0; from < alerts.length; from += most)
-      yield* withTenant(tenantId)(Effect.flatMap(propagated(alerts.slice(from, from + most)), applyAlertEffects))
+      yield* withTenant(tenantId)(
+        located(alerts.slice(from, from + most)).pipe(Effect.flatMap(propagated), Effect.flatMap(applyAlertEffects))
+      )
     for (let from = 0; from < found.length; from += most)
       yield* withTenant(tenantId)(writeAnomalies(found.slice(from, from + most)))
   }) as Effect.Effect<void, never, Database>
@@ -139,9 +158,8 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
   const take: Gathering["take"] = ({ readings, receivedAt }) =>
     Effect.sync(() => {
       const facts: Array<Fact> = pending.splice(0)
-      for (const reading of readings) {
-        if ((reading.quality & quality.historical) !== 0) continue
-        const { at, sequence, stream, value } = reading
+      for (const { at, quality: marks, sequence, stream, value } of readings) {
+        if ((marks & quality.historical) !== 0) continue
         const { state: memory } = seenOf(stream)
         let setting = settings.get(stream)
         if (setting === undefined) settings.set(stream, (setting = settingsOf(stream)))
@@ -149,10 +167,15 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
         const { key } = stream.definition
         frozen.keep(device)
         dirty.add(device)
-        facts.push({ kind: "reading", device, key, at, sequence, value })
-        for (const anomaly of detect(stream.definition, setting, memory, { at, value, receivedAt })) {
+        const reading = { at, value, receivedAt }
+        // Whole milliseconds, as what is stored of an episode's name.
+        const time = Math.round(believedTime(reading))
+        // Of several that are ahead each is a reading of its own.
+        const ahead = at - time
+        facts.push({ kind: "reading", device, key, at: time, sequence: ahead > 0 ? ahead : sequence, value })
+        for (const anomaly of detect(stream.definition, setting, memory, reading)) {
           anomalies.push({ datastream: stream.number, anomaly })
-          facts.push({ kind: "anomaly", device, key, anomaly })
+          facts.push({ kind: "anomaly", device, key, anomaly: ahead > 0 ? { ...anomaly, at: time } : anomaly })
         }
       }
       reach(receivedAt - lateness)
@@ -160,8 +183,13 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
     })
 
   /** Rules, devices, time zone and holidays that have changed: for what is judged next. */
-  const know = (current: number, present: TenantTime) =>
+  const know = (current: number, present: TenantTime, hearing: Hearing) =>
     Effect.gen(function* () {
+      heardUntil = hearing.now
+      for (const { from, until } of hearing.deaf.filter(({ from }) => from > (deaf ?? -Infinity))) {
+        deaf = from
+        pending.push({ kind: "deaf", from, at: until })
+      }
       const moved = canonical(present) !== canonical(time)
       if (moved) {
         utcOffset = utcOffsetIn(present.timeZone)
@@ -190,7 +218,7 @@ const open = Effect.fnUntraced(function* (tenantId: string, coded: ReadonlyArray
 
   /** What is due by the clock. */
   const turn = Effect.gen(function* () {
-    const at = reach((yield* Clock.currentTimeMillis) - lateness)
+    const at = reach(Math.min((yield* Clock.currentTimeMillis) - lateness, heardUntil))
     for (const effect of evaluate(rules, state, [...pending.splice(0), { kind: "tick", at }])) note(effect)
     if (isReconciled) return
     yield* tell

@@ -12,9 +12,13 @@ export interface KnownDevice {
   readonly name: string
   readonly title: string
   readonly assetId: string | undefined
+  /** Of its own, itself and those above it; empty where it has none. */
+  readonly territoryPath: ReadonlyArray<string>
   /** Epoch milliseconds. */
   readonly createdAt: number
 }
+
+const nowhere: ReadonlyArray<string> = []
 
 interface Row {
   readonly id: string
@@ -27,6 +31,7 @@ interface Row {
   readonly longitude: number | null
   readonly latitude: number | null
   readonly assetId: string | null
+  readonly territoryPath: ReadonlyArray<string> | null
   readonly createdAt: Date
 }
 
@@ -36,14 +41,21 @@ export const loadDevices = Effect.fnUntraced(function* (after: number | undefine
   const since = after ?? 0
   const rows = yield* sql<Row & { active: boolean }>`
     select d.id, d.name, d.title, p.name as profile, d.groups, d.attributes, (p.definition ->> 'interval')::float8 as interval, d.longitude,
-      d.latitude, d.asset_id as "assetId", d.created_at as "createdAt", d.status = 'active' as active
+      d.latitude, d.asset_id as "assetId", t.path as "territoryPath", d.created_at as "createdAt", d.status = 'active' as active
     from mahalla.device d join mahalla.device_profile p on p.tenant_id = d.tenant_id and p.id = d.profile_id
+    left join mahalla.territory t on t.tenant_id = d.tenant_id and t.id = d.territory_id
     where d.tenant_id = ${tenantId} and (d.changed > ${since} or p.changed > ${since}) order by d.id`
   const profiles = yield* sql<{ name: string; units: Readonly<Record<string, string>> }>`
     select p.name, (select jsonb_object_agg(s ->> 'key', s ->> 'unit') from jsonb_array_elements(p.definition -> 'datastreams') s) as units
     from mahalla.device_profile p where p.tenant_id = ${tenantId}`
   // One object for all devices of a profile.
   const units = new Map(profiles.map((profile) => [profile.name, profile.units]))
+  const paths = new Map<string, ReadonlyArray<string>>()
+  const shared = (path: ReadonlyArray<string>) => {
+    const known = paths.get(path[0]!)
+    if (known === undefined) paths.set(path[0]!, path)
+    return known ?? path
+  }
   const known = rows
     .filter(({ active }) => active)
     .map((row): KnownDevice => ({
@@ -61,6 +73,8 @@ export const loadDevices = Effect.fnUntraced(function* (after: number | undefine
       name: row.name,
       title: row.title,
       assetId: row.assetId ?? undefined,
+      // One object for all devices of a territory.
+      territoryPath: row.territoryPath === null ? nowhere : shared(row.territoryPath),
       createdAt: row.createdAt.getTime()
     }))
   return { known, gone: rows.filter(({ active }) => !active).map(({ id }) => id) }

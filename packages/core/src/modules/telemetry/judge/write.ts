@@ -1,6 +1,5 @@
 /** What judging writes: what was found at once, what is remembered with the place it has reached. */
 import * as Effect from "effect/Effect"
-import type { Place } from "../../../kernel/cases/model.ts"
 import { TenantTx } from "../../../kernel/db/Database.ts"
 import type { AlertEffect } from "../../control-room/index.ts"
 import { numbers } from "../arrays.ts"
@@ -34,13 +33,8 @@ const short = (text: string, most = 500) =>
   text.length > most ? `${text.slice(0, most - 1).toWellFormed()}…` : text
 const mostBecause = 2_000
 
-/** A rule's word as the control room takes it. */
-export const alertEffect = (
-  effect: RuleEffect,
-  title: string,
-  device: KnownDevice | undefined,
-  place: Place | undefined
-): AlertEffect => {
+/** A rule's word as the control room takes it, without where it is. */
+export const alertEffect = (effect: RuleEffect, title: string, device: KnownDevice | undefined): AlertEffect => {
   const { at, because, episode, flapping, originator, rule, severity, version } = effect
   const base = { key: { rule, originator }, episode, at }
   const text = short(because.text)
@@ -59,7 +53,6 @@ export const alertEffect = (
     originator: originator.startsWith("set:")
       ? { kind: "set", name: originator.slice(4) }
       : { kind: "device", name: device === undefined ? originator : device.title || device.name },
-    place,
     assetId: device?.assetId
   }
 }

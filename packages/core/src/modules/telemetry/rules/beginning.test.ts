@@ -4,7 +4,9 @@ import { compileRules } from "./compile.ts"
 import type { Condition, RuleDefinition } from "./definition.ts"
 import { evaluate } from "./evaluate.ts"
 import type { DeviceFacts, Fact } from "./facts.ts"
+import type { StoredOriginator } from "./model.ts"
 import { makeState } from "./state.ts"
+import { decode, encode } from "./store.ts"
 
 const tenant = { timeZone: "UTC", holidays: [] }
 const device = (id: string): DeviceFacts => ({ id, profile: "p", groups: [], attributes: {}, expectedInterval: 60 })
@@ -60,5 +62,55 @@ describe("a_set_that_has_just_come", () => {
     const scope = { kind: "sets" as const, sets: [{ id: "s", members: { a: "d1", b: "d2" } }] }
     const facts = [registered(0, "d1"), registered(0, "d2")]
     assert.deepEqual(told(rule(above, { levels, scope }), ...facts), ["0 raise critical"])
+  })
+})
+
+describe("a_set_of_which_a_member_is_gone", () => {
+  const aboveFive = (member: string): Condition => ({ ...above, member })
+  const pair = (kind: "all" | "any", more: Partial<RuleDefinition> = {}): RuleDefinition =>
+    rule(above, {
+      levels: [{ severity: "major", condition: { kind, conditions: [aboveFive("a"), aboveFive("b")] } }],
+      scope: { kind: "sets", sets: [{ id: "s", members: { a: "d1", b: "d2" } }] },
+      ...more
+    })
+  const both = [registered(0, "d1"), registered(0, "d2")]
+  const of = (id: string, at: number, value: number): Fact => ({ ...read(at, value), device: id }) as Fact
+  const gone = (at: number): Fact => ({ kind: "gone", at: at * 1000, device: "d1" })
+  const up = [of("d1", 10, 6), of("d2", 10, 6)]
+
+  it("keeps_no_alert_that_does_not_hold_without_it_and_begins_anew_when_it_returns", () => {
+    const later = [of("d2", 30, 1), of("d2", 40, 6), registered(50, "d1"), of("d2", 60, 7), of("d1", 70, 6)]
+    assert.deepEqual(told(pair("all"), ...both, ...up, gone(20), ...later), [
+      "10 raise major",
+      "20 clear major",
+      "70 raise major"
+    ])
+    const compiled = compileRules([pair("all", { clear: { after: 600 } })], tenant)
+    const effects = evaluate(compiled, makeState(compiled), [...both, ...up, gone(20)])
+    assert.deepEqual(
+      effects.map(({ because }) => because.reason),
+      ["condition", "device gone"]
+    )
+  })
+
+  it("goes_on_with_the_others", () => {
+    assert.deepEqual(told(pair("any"), ...both, ...up, gone(20), of("d2", 30, 7), of("d2", 40, 1)), [
+      "10 raise major",
+      "40 clear major"
+    ])
+  })
+
+  it("knows_that_it_went_while_nobody_looked", () => {
+    const compiled = compileRules([pair("all")], tenant)
+    const state = makeState(compiled)
+    evaluate(compiled, state, [...both, ...up])
+    const stored = JSON.parse(JSON.stringify(encode(state, "set:s"))) as StoredOriginator
+    const restarted = makeState(compiled)
+    decode(restarted, [stored])
+    const effects = evaluate(compiled, restarted, [registered(20, "d2"), of("d2", 30, 7)])
+    assert.deepEqual(
+      effects.map((effect) => effect.do),
+      ["clear"]
+    )
   })
 })

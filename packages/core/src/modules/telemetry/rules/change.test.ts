@@ -119,6 +119,56 @@ describe("a_rule_that_changes", () => {
   })
 })
 
+describe("a_rule_that_is_switched_off_and_on_again", () => {
+  const other = rule(1, above(9), { id: "s" })
+  const offline = rule(1, { kind: "offline", intervals: 2 })
+  /** The rules that hold one after the other; before the last, what there is is stored and read back too. */
+  const stages = (facts: ReadonlyArray<Fact>, ...rules: ReadonlyArray<ReadonlyArray<RuleDefinition>>) => {
+    const all = rules.map((some) => compileRules(some, tenant))
+    const state = makeState(all[0]!)
+    const effects = [...evaluate(all[0]!, state, [known, ...facts])]
+    for (const compiled of all.slice(1, -1)) effects.push(...evaluate(compiled, state, []))
+    const [last, { time }] = [all.at(-1)!, state]
+    const stored = JSON.stringify([...state.originators.keys()].map((id) => encode(state, id)))
+    const restarted = makeState(last)
+    decode(restarted, JSON.parse(stored) as Parameters<typeof decode>[1])
+    const again = evaluate(last, restarted, [{ ...known, at: time } as Fact])
+    const running = evaluate(last, state, [])
+    assert.deepEqual(again, running)
+    return { effects: [...effects, ...running], state }
+  }
+  const raises = (effects: ReadonlyArray<RuleEffect>) =>
+    effects.filter(({ do: what }) => what === "raise").map(({ episode }) => episode)
+
+  it("raises_the_alert_of_a_silent_device_anew", () => {
+    const facts = [read(10, 6), tick(1000)]
+    const both = [other, offline]
+    const { effects } = stages(facts, both, [other], both, [other], both)
+    assert.deepEqual(effects.map(brief), [
+      "r@1 130 raise major: condition",
+      "r@1 130 clear major: out of scope",
+      "r@1 130 raise major: condition",
+      "r@1 130 clear major: out of scope",
+      "r@1 130 raise major: condition"
+    ])
+    assert.lengthOf(new Set(raises(effects)), 3)
+  })
+
+  it("raises_anew_what_the_last_value_says_and_as_its_next_version_too", () => {
+    const high = (version: number) => rule(version, above(5))
+    const watched = [other, high(1)]
+    const { effects } = stages([read(10, 6)], watched, [other], watched, [other], [other, high(2)])
+    assert.lengthOf(new Set(raises(effects)), 3)
+  })
+
+  it("is_forgotten_when_nothing_can_be_said_twice_any_more", () => {
+    const { state } = stages([read(10, 6)], [other, rule(1, above(5))], [other])
+    assert.hasAllKeys(encode(state, "d")!.rules, ["r", "s"])
+    evaluate(state.compiled, state, [read(11, 1)])
+    assert.hasAllKeys(encode(state, "d")!.rules, ["s"])
+  })
+})
+
 describe("takeChanged", () => {
   it("tells_what_is_decided_from_what_has_only_moved", () => {
     const compiled = compileRules([rule(1, above(5))], tenant)

@@ -123,6 +123,10 @@ export const compileRules = (definitions: ReadonlyArray<RuleDefinition>, tenant:
     byKey,
     sets,
     rulesOf: (device) => rules.filter((rule) => isIn(rule, device)),
-    setsOf: (device) => byDevice.get(device) ?? []
+    setsOf: (device) => byDevice.get(device) ?? [],
+    membersOf: (originator, id) => {
+      const set = sets.get(originator)?.find(({ rule }) => rule.definition.id === id)
+      return set && [...new Set(set.devices)]
+    }
   }
 }

@@ -164,6 +164,9 @@ export const evaluate = (
         for (const originator of state.originators.values())
           if (originator.due <= fact.at) advance(state, originator, fact.at, true)
         break
+      case "deaf":
+        state.deaf.push({ from: fact.from, until: fact.at })
+        break
       case "anomaly":
         anomaly(state, fact)
         break

@@ -37,6 +37,8 @@ export type Fact =
   | { readonly kind: "device"; readonly at: number; readonly device: DeviceFacts }
   /** The device is registered no more; its alerts clear. */
   | { readonly kind: "gone"; readonly at: number; readonly device: string }
+  /** Nobody listened from one moment to another: who became due then may be silent as long once more. Each once, the oldest first. */
+  | { readonly kind: "deaf"; readonly from: number; readonly at: number }
   /**
    * It is so late: fires what is due. Give the wall clock less the seconds that readings usually take to arrive, so that a reading on
    * its way is not overtaken.

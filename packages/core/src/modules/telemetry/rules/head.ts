@@ -15,3 +15,5 @@ export const ordinal = 6
 /** When the last episode began; as `raisedAt`, but it stays. */
 export const lastRaisedAt = 7
 export const headSize = 8
+/** What goes with the alert. */
+export const ofAlert = [activeLevel, raisedAt, clearSince, isFlapping]

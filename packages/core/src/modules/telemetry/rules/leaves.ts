@@ -58,11 +58,14 @@ const offline = (draft: Draft, leaf: OfflineLeaf): Evaluate => {
     const { since } = members[place]!
     return source !== -1 && slots[base + begun]! > since ? slots[base + begun]! : since
   }
-  /** When it counts as gone; NaN: unknown. */
+  /** When it counts as gone; NaN: unknown. While nobody listened nobody is gone. */
   const limit = (instance: Instance): number => {
     const last = lastOf(instance)
-    const from = Number.isNaN(last) ? waitsSince(instance) : last
-    return from + (instance.members[place]!.facts?.expectedInterval ?? Number.NaN) * factor
+    const begun = Number.isNaN(last) ? waitsSince(instance) : last
+    const patience = (instance.members[place]!.facts?.expectedInterval ?? Number.NaN) * factor
+    let due = begun + patience
+    for (const { from, until } of instance.originator.deaf) if (begun < until && due > from) due = until + patience
+    return due
   }
   // A sign of life only moves the limit; the rule is looked at when it was gone, or when nothing was known.
   const update = ({ base, slots }: Instance) => slots[base + own] !== -1

@@ -64,6 +64,8 @@ export interface CompiledRules {
   readonly rulesOf: (device: DeviceFacts) => ReadonlyArray<CompiledRule>
   readonly setsOf: (device: string) => ReadonlyArray<CompiledSet>
   readonly sets: ReadonlyMap<string, ReadonlyArray<CompiledSet>>
+  /** Devices of a set that a rule looks at; undefined where the originator is none of its sets. */
+  readonly membersOf: (originator: string, rule: string) => ReadonlyArray<string> | undefined
 }
 
 /** What conditions are compiled into. */
@@ -99,6 +101,12 @@ export interface Stream {
   readonly watches: Array<Watch>
   /** Leaves that wait for anomalies of it. */
   readonly anomalies: Array<{ readonly instance: Instance; readonly update: AnomalyUpdate }>
+}
+
+/** Nobody listened then, epoch milliseconds. */
+export interface Deafness {
+  readonly from: number
+  readonly until: number
 }
 
 /** A device as an originator knows it. */
@@ -142,6 +150,10 @@ export interface Originator {
   readonly members: Map<string, Member>
   readonly instances: Array<Instance>
   readonly slots: Float64Array
+  /** Rules that do not apply now and have raised something at the clock's time: what names that, so that they do not give the name again. */
+  readonly parked: Map<string, StoredRule>
+  /** The state's. */
+  readonly deaf: ReadonlyArray<Deafness>
   /** Latest event time: nothing is decided about earlier moments any more. */
   clock: number
   /** The earliest of its instances'. */

@@ -13,6 +13,7 @@ import {
   lastCauseAt,
   lastCauseSequence,
   lastRaisedAt,
+  ofAlert,
   ordinal,
   raisedAt
 } from "./head.ts"
@@ -43,7 +44,7 @@ export const emit = (
 
 /** Forgets the alert; when it was raised and what for stays. */
 export const lower = ({ base, slots }: Instance) => {
-  for (const place of [activeLevel, raisedAt, clearSince, isFlapping]) slots[base + place] = Number.NaN
+  for (const place of ofAlert) slots[base + place] = Number.NaN
 }
 
 const raise = (state: RulesState, instance: Instance, level: number, now: number) => {
@@ -136,7 +137,8 @@ export const settle = (
     if (isUp) change(state, instance, top, now)
     else raise(state, instance, top, now)
   } else if (isUp) {
-    if (mayClear) clear(state, instance, now)
+    // Of a member that is gone nothing will ever be known.
+    if (mayClear || instance.members.some(({ facts }) => facts === undefined)) clear(state, instance, now)
     else slots[base + clearSince] = Number.NaN
   }
   instance.stale = false

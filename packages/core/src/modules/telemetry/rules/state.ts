@@ -1,7 +1,7 @@
 /** What rules remember of everybody, of constant size for each device. */
 import type { DeviceFacts, RuleEffect } from "./facts.ts"
 import { activeLevel } from "./head.ts"
-import type { CompiledRules, Originator, Route, StoredOriginator } from "./model.ts"
+import type { CompiledRules, Deafness, Originator, Route, StoredOriginator } from "./model.ts"
 
 export interface RulesState {
   compiled: CompiledRules
@@ -10,6 +10,8 @@ export interface RulesState {
   readonly originators: Map<string, Originator>
   /** Read from the store and not yet claimed by a device. */
   readonly stored: Map<string, StoredOriginator>
+  /** The oldest first. */
+  readonly deaf: Array<Deafness>
   /** Devices that have been introduced a moment ago. */
   arriving: Array<{ readonly device: DeviceFacts; readonly at: number }>
   changed: Array<Originator>
@@ -28,6 +30,7 @@ export const makeState = (compiled: CompiledRules): RulesState => ({
   routes: new Map(),
   originators: new Map(),
   stored: new Map(),
+  deaf: [],
   arriving: [],
   changed: [],
   time: -Infinity,

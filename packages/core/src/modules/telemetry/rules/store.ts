@@ -12,7 +12,7 @@ import type {
   StoredOriginator,
   StoredRule
 } from "./model.ts"
-import { activeLevel, headSize } from "./head.ts"
+import { activeLevel, headSize, lastRaisedAt, ofAlert } from "./head.ts"
 import type { RulesState } from "./state.ts"
 
 const out = (value: number): Stored => (Number.isFinite(value) ? value : null)
@@ -53,12 +53,25 @@ const frozenOriginator = (originator: Originator): (() => StoredOriginator) => {
   const [clock, closed] = [out(originator.clock), out(originator.closed)]
   const members = [...originator.members].map(([device, member]) => [device, storedMember(member)] as const)
   const slots = originator.slots.slice()
+  const parked = [...originator.parked].filter(([, rule]) => mayRepeat(originator, rule))
   return () => ({
     ...{ id, clock, closed, members: Object.fromEntries(members) },
-    rules: Object.fromEntries(
-      instances.map((instance) => [instance.rule.definition.id, storedRule(instance, slots)] as const)
-    )
+    rules: Object.fromEntries([
+      ...parked,
+      ...instances.map((instance) => [instance.rule.definition.id, storedRule(instance, slots)] as const)
+    ])
   })
+}
+
+/** Whether an episode that is raised now could bear the name of the rule's last one. */
+const mayRepeat = ({ clock }: Originator, { head }: StoredRule): boolean => (head[lastRaisedAt] ?? -Infinity) >= clock
+
+/** Keeps what named the last episode of a rule that applies no more. */
+export const park = (originator: Originator, rule: string, stored: StoredRule) => {
+  if (!mayRepeat(originator, stored)) return
+  const head = stored.head.slice(0, headSize)
+  for (const place of ofAlert) head[place] = null
+  originator.parked.set(rule, { ...stored, active: null, head, nodes: [] })
 }
 
 export const storedOriginator = (originator: Originator): StoredOriginator => frozenOriginator(originator)()
@@ -85,7 +98,8 @@ export const recallMembers = (originator: Originator, stored: StoredOriginator) 
   originator.closed = stored.closed ?? -Infinity
   for (const [device, member] of originator.members) {
     const kept = stored.members[device]
-    if (kept === undefined) continue
+    // Of one that went while nobody looked nothing is known any more.
+    if (kept === undefined || member.facts === undefined) continue
     member.since = back(kept.since)
     ;[member.lastAt, member.lastSequence] = [back(kept.last[0]), back(kept.last[1])]
     for (const [key, stream] of member.streams) {

@@ -5,7 +5,7 @@ import { activeLevel, isFlapping, lastCauseAt, lastRaisedAt } from "./head.ts"
 import { episodeOf } from "./names.ts"
 import { emit, lower, settle } from "./settle.ts"
 import { markChanged, type RulesState } from "./state.ts"
-import { recallMembers, recallRule, storedOriginator } from "./store.ts"
+import { park, recallMembers, recallRule, storedOriginator } from "./store.ts"
 
 const unknown = Number.NaN
 
@@ -56,7 +56,16 @@ interface Applies {
 const assemble = (state: RulesState, id: string, applies: ReadonlyArray<Applies>): Originator => {
   const slots = new Float64Array(applies.reduce((sum, { rule }) => sum + rule.size, 0)).fill(unknown)
   const originator: Originator = {
-    ...{ id, members: new Map(), instances: [], slots, clock: -Infinity, due: Infinity },
+    ...{
+      id,
+      members: new Map(),
+      instances: [],
+      slots,
+      parked: new Map(),
+      deaf: state.deaf,
+      clock: -Infinity,
+      due: Infinity
+    },
     ...{ causeAt: unknown, causeSequence: -1, closed: -Infinity, changed: 0 }
   }
   const memberOf = (device: string): Member => {
@@ -141,7 +150,10 @@ const recall = (state: RulesState, originator: Originator, stored: StoredOrigina
       emit(state, instance, { do: "update", severity, at: now, because: { reason: "rule changed", text } })
     }
   }
-  for (const [rule, kept] of left) dismiss(state, originator.id, stored.clock, rule, kept, outOfScope)
+  for (const [rule, kept] of left) {
+    dismiss(state, originator.id, stored.clock, rule, kept, outOfScope)
+    park(originator, rule, kept)
+  }
 }
 
 /** Makes an originator from what is stored, or new. Undefined where no rule applies. */
@@ -253,19 +265,38 @@ export const rewire = (state: RulesState, compiled: RulesState["compiled"]) => {
   }
 }
 
+const deviceGone: Because = { reason: "device gone", text: "The device is registered no more." }
+
+/** A set goes on without a member: nothing is known of it any more, and alerts that do not hold without it clear. */
+const loseMember = (state: RulesState, originator: Originator, member: Member) => {
+  member.facts = undefined
+  member.since = member.lastAt = member.lastSequence = unknown
+  for (const stream of member.streams.values())
+    for (const what of ["at", "sequence", "value", "beforeAt", "before"] as const) stream[what] = unknown
+  const { clock, slots } = originator
+  for (const instance of originator.instances) {
+    if (!instance.members.includes(member)) continue
+    lookAround(instance)
+    const active = slots[instance.base + activeLevel]!
+    const { levels } = instance.rule
+    if (Number.isNaN(active) || levels.some(({ evaluate }) => evaluate(instance, clock) === 1)) continue
+    emit(state, instance, { do: "clear", severity: levels[active]!.severity, at: clock, because: deviceGone })
+    lower(instance)
+  }
+  settleAll(state, originator)
+}
+
 /** Nothing more comes of a device. */
 export const dismissDevice = (state: RulesState, device: string, at: number) => {
   for (const { member, originator } of state.routes.get(device) ?? []) {
     originator.clock = Math.max(originator.clock, at)
     if (originator.id !== device) {
-      member.facts = undefined
-      for (const { instance } of member.attributes) lookAround(instance)
-      settleAll(state, originator)
+      loseMember(state, originator, member)
       continue
     }
     const { clock } = originator
     for (const [rule, stored] of Object.entries(storedOriginator(originator).rules))
-      dismiss(state, device, clock, rule, stored, { reason: "device gone", text: "The device is registered no more." })
+      dismiss(state, device, clock, rule, stored, deviceGone)
     state.originators.delete(device)
     state.gone.add(device)
   }

@@ -24,7 +24,8 @@ const migrations = [
   "0002_readings.sql",
   "0003_commands.sql",
   "0004_rules.sql",
-  "0005_hydraulic-zones.sql"
+  "0005_hydraulic-zones.sql",
+  "0006_hearing.sql"
 ].map((file) => readMigration("telemetry", new URL(`../migrations/${file}`, import.meta.url)))
 
 const minute = 60_000
