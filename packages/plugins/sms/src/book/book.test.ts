@@ -61,6 +61,6 @@ describe("book of sent messages", () => {
   it("says_when_it_cannot_be_written", async () => {
     const book = await open(folder())
     await book.close()
-    await expect(book.put(entry("a"))).rejects.toThrow()
+    await expect(book.put(entry("a"))).rejects.toThrow("closed")
   })
 })

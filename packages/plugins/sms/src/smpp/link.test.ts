@@ -213,7 +213,9 @@ describe("the way to an SMS centre", () => {
       const one = notice()
       yield* at(centre, "PUT", "/faults", { next: ["silent"] })
       const script = fileURLToPath(new URL("../test/sender.ts", import.meta.url))
-      const { child } = yield* Effect.promise(() => spawned(script, home, String(centre.port), JSON.stringify(one)))
+      const { child } = yield* Effect.promise(() =>
+        spawned(script, "smpp", home, String(centre.port), JSON.stringify(one))
+      )
       yield* until(async () => (await centre.ask<number>("GET", "/count")) === 1)
       yield* Effect.promise(() => endOf(child, "SIGKILL"))
       const { messenger } = yield* smppAt(home, centre.port)

@@ -22,9 +22,11 @@ export const temporary = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
+const flags = ["--conditions=@mahalla/source", "--disable-warning=ExperimentalWarning"]
+
 /** Starts a script that prints one line of JSON when it is ready. */
 export const spawned = async (script: string, ...args: ReadonlyArray<string>) => {
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, ...args], {
+  const child = spawn(process.execPath, [...flags, script, ...args], {
     stdio: ["ignore", "pipe", "inherit"]
   })
   const line = await new Promise<string>((resolve, reject) => {
