@@ -2,18 +2,15 @@
  * E-mail by SMTP. A server that has answered nothing to a whole message may have taken it: that is `unknown`, and a repeat has the same
  * Message-ID, by which mailboxes know it again.
  */
-import { createHash } from "node:crypto"
 import { Readable } from "node:stream"
 import {
   type Message,
   Messenger,
   MessengerError,
   type MessengerReason,
-  messageMistake,
+  sendOnce,
   type SendOutcome
 } from "@mahalla/core/plugin"
-import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
@@ -62,14 +59,6 @@ const judge = (id: string, fault: SmtpFault, begun: boolean): Effect.Effect<Send
   return Effect.succeed({ state: "unknown", message: `The connection to the mail server broke off (${code}).` })
 }
 
-const digestOf = ({ language, subject, text, to }: Message) =>
-  createHash("sha256")
-    .update(JSON.stringify([to, subject ?? null, text, language]))
-    .digest("base64")
-
-/** Ids whose messages are remembered; further back a repeat is sent again. */
-const remembered = 10_000
-
 const addressPattern = /^[^\s@<>,;:"()[\]\\]{1,64}@[A-Za-z0-9.-]{1,253}$/
 
 export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
@@ -96,10 +85,6 @@ export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
     ),
     (open) => Effect.sync(() => open.close())
   )
-  const known = new Map<
-    string,
-    { readonly digest: string; readonly outcome: Deferred.Deferred<SendOutcome, MessengerError> }
-  >()
   const domain = from.split("@")[1]!
 
   const hand = (message: Message) => {
@@ -128,34 +113,7 @@ export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
     )
   }
 
-  const send = Effect.fn("Messenger.send")(function* (message: Message): Effect.fn.Return<SendOutcome, MessengerError> {
-    const wrong =
-      messageMistake(message) ?? (addressPattern.test(message.to) ? undefined : "This is no e-mail address.")
-    if (wrong !== undefined) return yield* failure("InvalidRequest", message.id, wrong)
-    const now = yield* Clock.currentTimeMillis
-    if (message.expiresAt !== undefined && message.expiresAt <= now)
-      return { state: "refused", code: "expired", message: "The message had expired before it was sent." }
-    const digest = digestOf(message)
-    const before = known.get(message.id)
-    if (before !== undefined) {
-      if (before.digest !== digest)
-        return yield* failure("InvalidRequest", message.id, "This id was used for another message; take a new one.")
-      return yield* Deferred.await(before.outcome)
-    }
-    const outcome = yield* Deferred.make<SendOutcome, MessengerError>()
-    known.set(message.id, { digest, outcome })
-    if (known.size > remembered) known.delete(known.keys().next().value!)
-    // What was begun goes on when its caller is interrupted: others may wait for the same one.
-    return yield* Effect.uninterruptible(
-      Effect.gen(function* () {
-        const exit = yield* Effect.exit(hand(message))
-        // Anything but a last word may be tried again.
-        if (exit._tag === "Failure" || exit.value.state === "unknown") known.delete(message.id)
-        yield* Deferred.done(outcome, exit)
-        return yield* exit
-      })
-    )
-  })
+  const send = sendOnce(hand, ({ to }) => (addressPattern.test(to) ? undefined : "This is no e-mail address."))
 
   return {
     messenger: Messenger.of({ channel: "email", send, receipts: Stream.never }),
