@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import nodemailer from "nodemailer"
+import type { Bounces } from "./bounces.ts"
 import type { EmailConfig } from "./config.ts"
 
 const failure = (reason: MessengerReason, subject: string, message: string, cause?: unknown) =>
@@ -61,7 +62,17 @@ const judge = (id: string, fault: SmtpFault, begun: boolean): Effect.Effect<Send
 
 const addressPattern = /^[^\s@<>,;:"()[\]\\]{1,64}@[A-Za-z0-9.-]{1,253}$/
 
-export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
+/** The one kind of address that ends mail with a POST of the reader's program (RFC 8058); nothing of it can become another header. */
+const oneClick = /^https:\/\/[^\s<>,"\u007f-\uffff]{1,900}$/
+
+const mistake = ({ to, unsubscribe }: Message): string | undefined => {
+  if (!addressPattern.test(to)) return "This is no e-mail address."
+  if (unsubscribe !== undefined && !oneClick.test(unsubscribe))
+    return "The address that ends such mail is no https address."
+  return undefined
+}
+
+export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig, bounces?: Bounces) {
   const port = config.port ?? 587
   const { from, fromName, host, password, user } = config
   const transport = yield* Effect.acquireRelease(
@@ -96,15 +107,27 @@ export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
     return Effect.tryPromise({
       try: () =>
         transport.sendMail({
-          from: fromName === undefined ? from : { name: fromName, address: from },
-          to: message.to,
+          // Objects: nothing of them is parsed again.
+          from: { name: fromName ?? "", address: from },
+          to: { name: "", address: message.to },
+          ...(bounces === undefined ? {} : { envelope: { from: bounces.pathOf(message.id), to: [message.to] } }),
           subject: (message.subject ?? message.text.split("\n")[0] ?? "")
             .replaceAll(/[\u0000-\u001f\u007f]+/g, " ")
             .slice(0, 200),
           // Read when the server is ready for it, and not before.
           text: Readable.from(text(), { objectMode: false }),
+          ...(message.html === undefined ? {} : { html: message.html }),
           messageId: `<${message.id}@${domain}>`,
-          headers: { "Auto-Submitted": "auto-generated", "Content-Language": message.language }
+          headers: {
+            "Auto-Submitted": "auto-generated",
+            "Content-Language": message.language,
+            ...(message.unsubscribe === undefined
+              ? {}
+              : {
+                  "List-Unsubscribe": { prepared: true, value: `<${message.unsubscribe}>` },
+                  "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"
+                })
+          }
         }),
       catch: (cause) => cause as SmtpFault
     }).pipe(
@@ -113,10 +136,10 @@ export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
     )
   }
 
-  const send = sendOnce(hand, ({ to }) => (addressPattern.test(to) ? undefined : "This is no e-mail address."))
+  const send = sendOnce(hand, mistake)
 
   return {
-    messenger: Messenger.of({ channel: "email", send, receipts: Stream.never }),
+    messenger: Messenger.of({ channel: "email", send, receipts: bounces?.receipts ?? Stream.never }),
     verify: Effect.tryPromise({ try: () => transport.verify(), catch: (cause) => cause as Error })
   }
 })
