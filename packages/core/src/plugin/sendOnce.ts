@@ -2,7 +2,6 @@
  * Sending for channels that cannot tell a repeat themselves: what is refused before anything leaves, and each id once while the process
  * remembers it. What ended without a last word may be sent again.
  */
-import { createHash } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,10 +10,13 @@ import { type Message, MessengerError, messageMistake, type SendOutcome } from "
 /** Ids that are remembered; further back a repeat is sent again. */
 const remembered = 10_000
 
+/** Texts are not kept: a one-time code may be one. */
 const digestOf = ({ html, language, link, subject, text, to }: Message) =>
-  createHash("sha256")
-    .update(JSON.stringify([to, subject ?? null, text, language, html ?? null, link ?? null]))
-    .digest("base64")
+  Effect.promise(async () => {
+    const said = JSON.stringify([to, subject ?? null, text, language, html ?? null, link ?? null])
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(said))
+    return new Uint8Array(digest).join()
+  })
 
 const invalid = (id: string, message: string) =>
   new MessengerError({ reason: "InvalidRequest", operation: "send", subject: id, message, retryable: false })
@@ -34,14 +36,14 @@ export const sendOnce = (
     const now = yield* Clock.currentTimeMillis
     if (message.expiresAt !== undefined && message.expiresAt <= now)
       return { state: "refused", code: "expired", message: "The message had expired before it was sent." }
-    const digest = digestOf(message)
+    const digest = yield* digestOf(message)
     const before = known.get(message.id)
     if (before !== undefined) {
       if (before.digest !== digest)
         return yield* invalid(message.id, "This id was used for another message; take a new one.")
       return yield* Deferred.await(before.outcome)
     }
-    const outcome = yield* Deferred.make<SendOutcome, MessengerError>()
+    const outcome = Deferred.makeUnsafe<SendOutcome, MessengerError>()
     known.set(message.id, { digest, outcome })
     if (known.size > remembered) known.delete(known.keys().next().value!)
     // What was begun goes on when its caller is interrupted: others may wait for the same one.

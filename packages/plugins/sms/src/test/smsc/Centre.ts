@@ -219,7 +219,7 @@ export class Centre {
   private take(peer: Peer, pdu: Pdu) {
     const answer = (said: number, body?: Uint8Array) => peer.say(answerTo(pdu.id), said, pdu.sequence, body)
     const message = decodeMessage(pdu.body)
-    const fault = this.faults.draw(`${message.destination.addr} ${message.short_message.toString("hex")}`)
+    const fault = this.faults.draw(`${message.destination.addr} ${Buffer.from(message.short_message).toString("hex")}`)
     if (fault === "refused") return answer(status.invalidDestination)
     if (fault === "rate-limited") return answer(status.throttled)
     if (fault === "queue-full") return answer(status.queueFull)
@@ -243,7 +243,7 @@ export class Centre {
       coding: message.data_coding,
       validity: message.validity_period,
       priority: message.priority_flag,
-      octets: message.short_message.toString("hex")
+      octets: Buffer.from(message.short_message).toString("hex")
     }
     appendFileSync(this.file, `${JSON.stringify(line)}\n`)
     if (fault === "early-receipt") this.report(one)
