@@ -24,6 +24,8 @@ import { fromSeptets } from "../../text/gsm7.ts"
 import { Faults } from "../faults.ts"
 
 export const faultNames = [
+  /** For once all is well. */
+  "none",
   "lost-before",
   "lost-after",
   "silent",
