@@ -16,7 +16,9 @@ export class OutwardError extends Data.TaggedError("OutwardError")<{
 
 export interface OutwardRequest {
   readonly url: string
-  readonly body: string
+  /** Default `POST`. A `GET` has an empty body. */
+  readonly method?: "GET" | "POST"
+  readonly body: string | Uint8Array
   readonly headers: Readonly<Record<string, string>>
   /** Seconds for all of it. Default 15. */
   readonly seconds?: number
@@ -36,7 +38,7 @@ export class HostOutward extends Context.Service<
   HostOutward,
   {
     /**
-     * Posts and gives the answer, whatever its status. `own`: addresses or networks (CIDR) of what the plugin itself has started; they are
+     * Asks and gives the answer, whatever its status. `own`: addresses or networks (CIDR) of what the plugin itself has started; they are
      * reached as if the operator had named them.
      */
     readonly post: (request: OutwardRequest, own?: ReadonlyArray<string>) => Effect.Effect<OutwardAnswer, OutwardError>

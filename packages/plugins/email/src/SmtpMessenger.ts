@@ -2,22 +2,20 @@
  * E-mail by SMTP. A server that has answered nothing to a whole message may have taken it: that is `unknown`, and a repeat has the same
  * Message-ID, by which mailboxes know it again.
  */
-import { createHash } from "node:crypto"
 import { Readable } from "node:stream"
 import {
   type Message,
   Messenger,
   MessengerError,
   type MessengerReason,
-  messageMistake,
+  sendOnce,
   type SendOutcome
 } from "@mahalla/core/plugin"
-import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import nodemailer from "nodemailer"
+import type { Bounces } from "./bounces.ts"
 import type { EmailConfig } from "./config.ts"
 
 const failure = (reason: MessengerReason, subject: string, message: string, cause?: unknown) =>
@@ -62,17 +60,19 @@ const judge = (id: string, fault: SmtpFault, begun: boolean): Effect.Effect<Send
   return Effect.succeed({ state: "unknown", message: `The connection to the mail server broke off (${code}).` })
 }
 
-const digestOf = ({ language, subject, text, to }: Message) =>
-  createHash("sha256")
-    .update(JSON.stringify([to, subject ?? null, text, language]))
-    .digest("base64")
-
-/** Ids whose messages are remembered; further back a repeat is sent again. */
-const remembered = 10_000
-
 const addressPattern = /^[^\s@<>,;:"()[\]\\]{1,64}@[A-Za-z0-9.-]{1,253}$/
 
-export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
+/** The one kind of address that ends mail with a POST of the reader's program (RFC 8058); nothing of it can become another header. */
+const oneClick = /^https:\/\/[^\s<>,"\u007f-\uffff]{1,900}$/
+
+const mistake = ({ to, unsubscribe }: Message): string | undefined => {
+  if (!addressPattern.test(to)) return "This is no e-mail address."
+  if (unsubscribe !== undefined && !oneClick.test(unsubscribe))
+    return "The address that ends such mail is no https address."
+  return undefined
+}
+
+export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig, bounces?: Bounces) {
   const port = config.port ?? 587
   const { from, fromName, host, password, user } = config
   const transport = yield* Effect.acquireRelease(
@@ -96,10 +96,6 @@ export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
     ),
     (open) => Effect.sync(() => open.close())
   )
-  const known = new Map<
-    string,
-    { readonly digest: string; readonly outcome: Deferred.Deferred<SendOutcome, MessengerError> }
-  >()
   const domain = from.split("@")[1]!
 
   const hand = (message: Message) => {
@@ -111,15 +107,27 @@ export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
     return Effect.tryPromise({
       try: () =>
         transport.sendMail({
-          from: fromName === undefined ? from : { name: fromName, address: from },
-          to: message.to,
+          // Objects: nothing of them is parsed again.
+          from: { name: fromName ?? "", address: from },
+          to: { name: "", address: message.to },
+          ...(bounces === undefined ? {} : { envelope: { from: bounces.pathOf(message.id), to: [message.to] } }),
           subject: (message.subject ?? message.text.split("\n")[0] ?? "")
             .replaceAll(/[\u0000-\u001f\u007f]+/g, " ")
             .slice(0, 200),
           // Read when the server is ready for it, and not before.
           text: Readable.from(text(), { objectMode: false }),
+          ...(message.html === undefined ? {} : { html: message.html }),
           messageId: `<${message.id}@${domain}>`,
-          headers: { "Auto-Submitted": "auto-generated", "Content-Language": message.language }
+          headers: {
+            "Auto-Submitted": "auto-generated",
+            "Content-Language": message.language,
+            ...(message.unsubscribe === undefined
+              ? {}
+              : {
+                  "List-Unsubscribe": { prepared: true, value: `<${message.unsubscribe}>` },
+                  "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"
+                })
+          }
         }),
       catch: (cause) => cause as SmtpFault
     }).pipe(
@@ -128,37 +136,10 @@ export const makeMessenger = Effect.fnUntraced(function* (config: EmailConfig) {
     )
   }
 
-  const send = Effect.fn("Messenger.send")(function* (message: Message): Effect.fn.Return<SendOutcome, MessengerError> {
-    const wrong =
-      messageMistake(message) ?? (addressPattern.test(message.to) ? undefined : "This is no e-mail address.")
-    if (wrong !== undefined) return yield* failure("InvalidRequest", message.id, wrong)
-    const now = yield* Clock.currentTimeMillis
-    if (message.expiresAt !== undefined && message.expiresAt <= now)
-      return { state: "refused", code: "expired", message: "The message had expired before it was sent." }
-    const digest = digestOf(message)
-    const before = known.get(message.id)
-    if (before !== undefined) {
-      if (before.digest !== digest)
-        return yield* failure("InvalidRequest", message.id, "This id was used for another message; take a new one.")
-      return yield* Deferred.await(before.outcome)
-    }
-    const outcome = yield* Deferred.make<SendOutcome, MessengerError>()
-    known.set(message.id, { digest, outcome })
-    if (known.size > remembered) known.delete(known.keys().next().value!)
-    // What was begun goes on when its caller is interrupted: others may wait for the same one.
-    return yield* Effect.uninterruptible(
-      Effect.gen(function* () {
-        const exit = yield* Effect.exit(hand(message))
-        // Anything but a last word may be tried again.
-        if (exit._tag === "Failure" || exit.value.state === "unknown") known.delete(message.id)
-        yield* Deferred.done(outcome, exit)
-        return yield* exit
-      })
-    )
-  })
+  const send = sendOnce(hand, mistake)
 
   return {
-    messenger: Messenger.of({ channel: "email", send, receipts: Stream.never }),
+    messenger: Messenger.of({ channel: "email", send, receipts: bounces?.receipts ?? Stream.never }),
     verify: Effect.tryPromise({ try: () => transport.verify(), catch: (cause) => cause as Error })
   }
 })

@@ -13,7 +13,18 @@ export const EmailConfig = Schema.Struct({
   /** Whom the mail is from, as `city@example.org`. */
   from: Schema.String.check(Schema.isPattern(/^[^\s@<>,;:"()[\]\\]+@[A-Za-z0-9.-]+$/)),
   /** What stands before that address, as `City of Samarkand`. Default: nothing. */
-  fromName: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[^\u0000-\u001f\u007f]{1,100}$/)))
+  fromName: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[^\u0000-\u001f\u007f]{1,100}$/))),
+  /** Where mail comes back to. Default: to `from`, and nobody here hears of it. */
+  bounces: Schema.optionalKey(
+    Schema.Struct({
+      /** Of the return paths, as `bounces.example.org`: its MX leads to this plugin. Not the domain of people's mail. */
+      domain: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$/)),
+      /** Default `0.0.0.0`. */
+      host: Schema.optionalKey(Schema.NonEmptyString),
+      /** Default 25; 0 takes any free one. */
+      port: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 })))
+    })
+  )
 })
 
 export type EmailConfig = typeof EmailConfig.Type

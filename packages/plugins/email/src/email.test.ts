@@ -85,6 +85,55 @@ describe("e-mail", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("carries_both_forms_of_a_text_and_the_way_to_end_such_mail", () =>
+    Effect.gen(function* () {
+      const { mails, port } = yield* mailServer
+      const { messenger } = yield* makeMessenger({ host: "127.0.0.1", port, tls: "none", from })
+      const unsubscribe = `https://city.example/v1/unsubscribe/${"x".repeat(120)}?t=1`
+      const html = "<p>Қабул қилинди</p>"
+      assert.strictEqual((yield* messenger.send(notice({ html, unsubscribe, class: "bulk" }))).state, "accepted")
+      const { raw } = mails[0]!
+      assert.match(raw, /^content-type: multipart\/alternative/im)
+      assert.match(raw, /^content-type: text\/plain/im)
+      assert.match(raw, /^content-type: text\/html/im)
+      assert.include(raw.replaceAll(/\r\n[ \t]+/g, " "), `List-Unsubscribe: <${unsubscribe}>`)
+      assert.match(raw, /^list-unsubscribe-post: List-Unsubscribe=One-Click\r$/im)
+      for (const wrong of [
+        "http://city.example/u",
+        "https://city.example/u>\r\nBcc: a@b.example",
+        "https://city.example/a b",
+        "mailto:a@b.example"
+      ])
+        assert.strictEqual(
+          (yield* Effect.flip(messenger.send(notice({ unsubscribe: wrong })))).reason,
+          "InvalidRequest",
+          wrong
+        )
+      yield* messenger.send(notice())
+      assert.notMatch(mails[1]!.raw, /^list-unsubscribe/im)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes_no_address_that_could_be_read_in_two_ways", () =>
+    Effect.gen(function* () {
+      const { mails, port } = yield* mailServer
+      const { messenger } = yield* makeMessenger({ host: "127.0.0.1", port, tls: "none", from })
+      for (const to of [
+        '"a b"@example.org',
+        '"evil@example.net x"@example.org',
+        "citizen(comment)@example.org",
+        "citizen@example.org(comment)",
+        "citizen@[127.0.0.1]",
+        "group: a@example.org;",
+        "Name <a@example.org>",
+        "a@b@example.org",
+        `${"x".repeat(65)}@example.org`
+      ])
+        assert.strictEqual((yield* Effect.flip(messenger.send(notice({ to })))).reason, "InvalidRequest", to)
+      assert.deepEqual(mails, [])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("sends_nothing_in_clear_where_TLS_is_required", () =>
     Effect.gen(function* () {
       const { mails, port, users } = yield* mailServer

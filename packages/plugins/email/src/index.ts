@@ -1,7 +1,8 @@
 /** Messages by e-mail, through any SMTP server. */
-import { apiVersion, definePlugin, Messenger } from "@mahalla/core/plugin"
+import { apiVersion, definePlugin, Host, Messenger } from "@mahalla/core/plugin"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { listenForBounces } from "./bounces.ts"
 import { EmailConfig } from "./config.ts"
 import { makeMessenger } from "./SmtpMessenger.ts"
 
@@ -17,7 +18,12 @@ export const email = definePlugin({
   layer: (config) =>
     Layer.effect(
       Messenger,
-      Effect.map(makeMessenger(config), ({ messenger }) => messenger)
+      Effect.gen(function* () {
+        const { home, instance } = yield* Host
+        const bounces =
+          config.bounces === undefined ? undefined : yield* listenForBounces(config.bounces, home, instance)
+        return (yield* makeMessenger(config, bounces)).messenger
+      })
     ),
   health: (config) =>
     Effect.flatMap(makeMessenger(config), ({ verify }) => verify).pipe(

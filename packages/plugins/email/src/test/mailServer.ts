@@ -39,8 +39,12 @@ export const mailServer = Effect.acquireRelease(
     const mails: Array<Mail> = []
     const faults: Array<MessengerFault> = []
     const users: Array<string> = []
+    /** Return paths, in the order of the mails. */
+    const paths: Array<string> = []
     const keep = (raw: string, session: SMTPServerSession) => {
       const to = session.envelope.rcptTo[0]?.address ?? ""
+      const { mailFrom } = session.envelope
+      paths.push(mailFrom === false ? "" : mailFrom.address)
       mails.push({ id: /^message-id: *<([^@>]+)@/im.exec(raw)?.[1] ?? "", to, text: textOf(raw), raw })
     }
     const sockets = new Set<Socket>()
@@ -78,7 +82,7 @@ export const mailServer = Effect.acquireRelease(
     })
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
     const { port } = server.server.address() as AddressInfo
-    return { server, port, mails, faults, users }
+    return { server, port, mails, faults, users, paths }
   }),
   ({ server }) => Effect.promise(() => new Promise<void>((resolve) => server.close(() => resolve())))
 )
