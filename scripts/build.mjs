@@ -37,6 +37,7 @@ const programs = [
 /** Scripts that a package starts as processes or threads of their own. */
 const scripts = [
   "packages/core/src/modules/telemetry/decode/codec/worker.ts",
+  "packages/plugins/asbt/src/simulator.ts",
   "packages/plugins/plates/src/worker.ts",
   "packages/plugins/sandbox-identity/src/simulator.ts",
   "packages/plugins/sandbox-payments/src/simulator.ts"
