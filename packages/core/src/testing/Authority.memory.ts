@@ -27,8 +27,6 @@ interface Entry {
   hidden: boolean
 }
 
-const kinds = ["traffic-violation"]
-
 const fail = (reason: AuthorityReason, operation: string, subject: string, message: string) =>
   new AuthorityError({ reason, operation, subject, message, retryable: reason !== "InvalidRequest" })
 
@@ -43,7 +41,7 @@ const unsure: Partial<Record<AuthorityFault, string>> = {
   forged: "The answer was not signed."
 }
 
-const make = Effect.gen(function* () {
+const make = Effect.fnUntraced(function* (kinds: ReadonlyArray<string>) {
   const entries = new Map<string, Entry>()
   const faults: Array<AuthorityFault> = []
   const told = yield* PubSub.unbounded<string>()
@@ -128,5 +126,7 @@ const make = Effect.gen(function* () {
   return Context.make(Authority, authority).pipe(Context.add(AuthorityControl, control))
 })
 
-/** Takes traffic violations. Everything is forgotten with the layer. */
-export const memoryAuthority: Layer.Layer<Authority | AuthorityControl> = Layer.effectContext(make)
+/** Takes `kinds`, by default traffic violations. Everything is forgotten with the layer. */
+export const memoryAuthority = (options?: {
+  readonly kinds?: ReadonlyArray<string>
+}): Layer.Layer<Authority | AuthorityControl> => Layer.effectContext(make(options?.kinds ?? ["traffic-violation"]))

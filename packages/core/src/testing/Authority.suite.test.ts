@@ -7,7 +7,7 @@ import { Authority, AuthorityError, type FilingOutcome, type FilingStatus } from
 import { memoryAuthority } from "./Authority.memory.ts"
 import { AuthorityControl, authoritySuite } from "./Authority.suite.ts"
 
-authoritySuite.run({ describe, it }, { name: "memory", layer: memoryAuthority })
+authoritySuite.run({ describe, it }, { name: "memory", layer: memoryAuthority() })
 
 type Service = Authority["Service"]
 type Break = (service: Service) => Partial<Service>
@@ -22,7 +22,7 @@ const broken = (spoil: Break) =>
         Context.add(AuthorityControl, control)
       )
     })
-  ).pipe(Layer.provide(memoryAuthority))
+  ).pipe(Layer.provide(memoryAuthority()))
 
 const error = (reason: "Unavailable" | "InvalidRequest", message = "") =>
   new AuthorityError({ reason, operation: "file", subject: "", message, retryable: reason === "Unavailable" })
@@ -166,7 +166,7 @@ describe("Authority suite", () => {
     })
   it("leaves out what needs a hand on the authority's side, with the reason", async () => {
     const alone = Layer.effectContext(Effect.map(Authority, (service) => Context.make(Authority, service))).pipe(
-      Layer.provide(memoryAuthority)
+      Layer.provide(memoryAuthority())
     )
     expect(await authoritySuite.verdict("calls an unreadable answer unknown", alone)).toBe("skipped")
   })

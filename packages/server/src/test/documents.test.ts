@@ -73,6 +73,7 @@ describe("the API document", () => {
         "post /v1/devices",
         "post /v1/devices/batch",
         "post /v1/devices/{id}/commands",
+        "post /v1/filings/{id}/retry",
         "post /v1/hydraulic-zones",
         "post /v1/incidents",
         "post /v1/incidents/{id}/alerts",

@@ -4,6 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
@@ -41,8 +42,8 @@ export class FilingAuthorities extends Context.Service<
     readonly through: (
       authority: string
     ) => <E, R>(call: Effect.Effect<boolean, E, R>) => Effect.Effect<boolean, E | CircuitBreaker.CircuitBreakerError, R>
-    /** As this process sees it. */
-    readonly circuit: (authority: string) => Effect.Effect<CircuitState>
+    /** As this process sees it. `rest`: milliseconds that it is still left alone. */
+    readonly circuit: (authority: string) => Effect.Effect<{ readonly state: CircuitState; readonly rest: number }>
   }
 >()("@mahalla/filings/FilingAuthorities") {}
 
@@ -110,7 +111,10 @@ const make = Effect.gen(function* () {
       ),
     circuit: (key) =>
       breaker.state(key).pipe(
-        Effect.map(({ _tag }) => states[_tag]),
+        Effect.map((state) => ({
+          state: states[state._tag],
+          rest: state._tag === "Open" ? Duration.toMillis(state.retryAfter) : 0
+        })),
         Effect.orDie
       )
   })

@@ -6,9 +6,9 @@ import type { FilingState } from "./model.ts"
 
 const minute = 60_000
 
-/** Milliseconds until the next question, after so many in vain: of what is under way minutes at first, then hours; of what is not known seconds at first. */
+/** Milliseconds until the next question after so many in vain: seconds at first, then hours; of what nobody knows at most half an hour. */
 export const interval = (state: FilingState, tries: number): number =>
-  state === "unknown" ? Math.min(30 * minute, 5_000 * 2 ** tries) : Math.min(360 * minute, minute * 2 ** tries)
+  Math.min((state === "unknown" ? 30 : 720) * minute, 5_000 * 2 ** tries)
 
 /** Milliseconds after which a filing that is being sent has lost whoever sent it; longer than any call. */
 export const abandonedAfter = 2 * minute

@@ -44,7 +44,7 @@ const authorities = Effect.gen(function* () {
       return {
         id,
         kinds: all.get(id)?.kinds ?? [],
-        circuit: yield* circuit(id),
+        circuit: (yield* circuit(id)).state,
         filings: Object.fromEntries(own.map(({ amount, state }) => [state, amount])),
         waitingSince: own.find(({ state }) => state === "queued")?.oldest.toISOString() ?? null
       }

@@ -123,7 +123,7 @@ layer(filingRooms(inject("postgresUrl")), { excludeTestServices: true })("the qu
           yield* turns(8)
           yield* pass(60)
         }
-        assert.strictEqual(yield* authorities.circuit(instance), "open")
+        assert.strictEqual((yield* authorities.circuit(instance)).state, "open")
         assert.deepStrictEqual([...new Set((yield* rows).map(({ state }) => state))], ["queued"])
         // Tried a few times before the circuit opened, then once each time that it was time to look; always the first of the queue.
         assert.isBelow(way.filed.length, 16 + 71)
@@ -132,7 +132,7 @@ layer(filingRooms(inject("postgresUrl")), { excludeTestServices: true })("the qu
         way.filed.length = 0
         yield* pass(10)
         yield* turns()
-        assert.strictEqual(yield* authorities.circuit(instance), "closed")
+        assert.strictEqual((yield* authorities.circuit(instance)).state, "closed")
         assert.deepStrictEqual(
           way.filed.map(({ number }) => number),
           numbers

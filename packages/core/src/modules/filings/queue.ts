@@ -110,9 +110,14 @@ const work = ({ id, state, tenantId }: DueFiling, authority: Service) =>
 
 /** One call of an authority's queue: `idle` where nothing is due, `away` where the authority does not answer or is left alone. */
 export const fileNext = Effect.fn("filings.fileNext")(function* (instance: string) {
-  const { all, through } = yield* FilingAuthorities
+  const { all, circuit, through } = yield* FilingAuthorities
+  const { rest, state } = yield* circuit(instance)
+  if (rest > 0) return "away"
   const authority = all.get(instance)
-  const due = yield* withPlatform(nextDue(instance))
+  // Whether it is back is tried with a question, where there is one: it leaves nothing behind that nobody knows.
+  const due =
+    (state === "closed" ? undefined : yield* withPlatform(nextDue(instance, true))) ??
+    (yield* withPlatform(nextDue(instance)))
   if (authority === undefined || due === undefined) return "idle"
   if (due.state === "submitting") {
     // Whoever began it is gone, and nobody knows how far it came.

@@ -95,13 +95,13 @@ export interface DueFiling {
   readonly state: FilingState
 }
 
-/** The filing of an authority that has waited longest, of any tenant. Index `filing_due`. */
-export const nextDue = Effect.fnUntraced(function* (authority: string) {
+/** The filing of an authority that has waited longest, of any tenant; `asked`: of those that were sent once. Index `filing_due`. */
+export const nextDue = Effect.fnUntraced(function* (authority: string, asked = false) {
   const { sql } = yield* PlatformTx
   const now = new Date(yield* Clock.currentTimeMillis)
   const rows = yield* sql<DueFiling>`
     select tenant_id as "tenantId", id, state from mahalla.filing
-    where authority = ${authority} and next_at <= ${now} order by next_at, id limit 1`
+    where authority = ${authority} and next_at <= ${now} and not (${asked} and state = 'queued') order by next_at, id limit 1`
   return rows[0]
 })
 

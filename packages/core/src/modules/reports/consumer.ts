@@ -62,10 +62,9 @@ export const decisionConsumer: Consumer<unknown, Erased> = {
   handle: (event) =>
     Effect.gen(function* () {
       const { tenantId } = yield* TenantTx
-      const { currency, fine, reference, verdict } = event.payload as typeof FilingDecided.payload.Type
-      if (event.caseId === null) return
+      const { currency, fine, kind, reference, verdict } = event.payload as typeof FilingDecided.payload.Type
+      if (event.caseId === null || kind !== "traffic-violation") return
       const violation = yield* loadCase(event.caseId, { lock: true })
-      if (violation.type !== "traffic-violation") return
       const settings = yield* tenantSettings
       // A fine in other money than the city's says nothing of the share.
       const imposed = fine !== null && currency === settings.currency ? { fine: Number(fine) } : {}

@@ -45,6 +45,8 @@ type Line =
       readonly body: string
       readonly at: number
       readonly callback?: string
+      /** As it came, for whoever wants to see. */
+      readonly sent?: unknown
       readonly plan: Plan
     }
   | { readonly type: "review"; readonly number: string }
@@ -95,7 +97,13 @@ export class Book {
   /** Takes a filing once. `reused`: the number stands for another one. */
   take(
     type: "filed" | "rejected",
-    given: { readonly number: string; readonly body: string; readonly at: number; readonly callback?: string },
+    given: {
+      readonly number: string
+      readonly body: string
+      readonly at: number
+      readonly callback?: string
+      readonly sent?: unknown
+    },
     plan: Plan
   ): Entry | "reused" {
     const known = this.entries.get(given.number)

@@ -189,7 +189,7 @@ export const makeServer = (options: Options): Server & { readonly tick: () => vo
     const isNew = !book.entries.has(number)
     const entry = book.take(
       fault === "refused" ? "rejected" : "filed",
-      { number, body, at: now, ...(typeof callback === "string" ? { callback } : {}) },
+      { number, body, at: now, sent: given, ...(typeof callback === "string" ? { callback } : {}) },
       planOf(number, fault, now)
     )
     if (entry === "reused") return refuse(response, 409, "number-reused", number)
