@@ -122,7 +122,7 @@ describe("an accepted violation", () => {
     expect(settled.body).toMatchObject({ state: "decided", verdict: "dismissed", reference: "L-7", byHand: true })
     const violation = await inState(one.violation, "dismissed")
     expect(violation.data).toMatchObject({ decision: "L-7" })
-    expect((await inspector.post(path, { verdict: "fined", reason: "Again" })).status).toBe(409)
+    expect((await inspector.post(path, { verdict: "fined", reason: "Again" })).status).toBe(422)
     expect(await payoutsOf(one.caseId)).toEqual([])
   })
 

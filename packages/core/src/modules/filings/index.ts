@@ -23,8 +23,7 @@ import { workQueues } from "./queue.ts"
 import { sealedFilings } from "./sealed.ts"
 
 export { type DecisionToFile, fileDecision } from "./file.ts"
-export { FilingDecided, FilingFiled, FilingRefused } from "./model.ts"
-export { FilingPace } from "./queue.ts"
+export { FilingDecided } from "./model.ts"
 
 export const filings = (): Module =>
   defineModule({

@@ -3,7 +3,6 @@
  * first byte leaves; what is found `submitting` later is `unknown`, and only the authority's word about that number settles it. While the
  * authority is away nothing is tried in vain and nothing is given up: the queue stands still and goes on afterwards, at a bounded rate.
  */
-import * as Context from "effect/Context"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { randomUUID } from "node:crypto"
@@ -22,13 +21,10 @@ type Service = Authority["Service"]
 /** Milliseconds after which a call has no answer. */
 const patience = 20_000
 
-/** How fast a queue is worked; after an outage too. */
-export const FilingPace = Context.Reference<{
-  /** Milliseconds between two calls to one authority. */
-  readonly spacing: number
-  /** Milliseconds of rest where nothing is due, or nobody answers. */
-  readonly rest: number
-}>("@mahalla/filings/FilingPace", { defaultValue: () => ({ spacing: 200, rest: 1_000 }) })
+/** Milliseconds between two calls to one authority, after an outage too. */
+const spacing = 200
+/** Milliseconds of rest where nothing is due, or nobody answers. */
+const rest = 1_000
 
 /** Takes a filing for sending: committed before anybody hears of it. Undefined where somebody else was quicker. */
 const begin = Effect.fnUntraced(function* (id: string) {
@@ -111,8 +107,8 @@ const work = ({ id, state, tenantId }: DueFiling, authority: Service) =>
 /** One call of an authority's queue: `idle` where nothing is due, `away` where the authority does not answer or is left alone. */
 export const fileNext = Effect.fn("filings.fileNext")(function* (instance: string) {
   const { all, circuit, through } = yield* FilingAuthorities
-  const { rest, state } = yield* circuit(instance)
-  if (rest > 0) return "away"
+  const { rest: alone, state } = yield* circuit(instance)
+  if (alone > 0) return "away"
   const authority = all.get(instance)
   // Whether it is back is tried with a question, where there is one: it leaves nothing behind that nobody knows.
   const due =
@@ -135,7 +131,6 @@ const holder = `filings:${process.pid}:${randomUUID().slice(0, 8)}`
 /** Works all queues, each in one process at a time. */
 export const workQueues = Effect.gen(function* () {
   const { all } = yield* FilingAuthorities
-  const { rest, spacing } = yield* FilingPace
   const turn = (instance: string) =>
     Effect.flatMap(fileNext(instance), (end) => Effect.sleep(end === "heard" ? spacing : rest))
   yield* Effect.forEach(
