@@ -10,7 +10,7 @@ import {
   type FilingOutcome,
   type HostOutward,
   type OutwardAnswer,
-  OutwardError
+  type OutwardError
 } from "@mahalla/core/plugin"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -19,8 +19,18 @@ import { FilingAuthorities } from "./FilingAuthorities.ts"
 import type { FilingRow } from "./model.ts"
 import { countFilings, listFilings, loadFiling } from "./sql.ts"
 
-const viewOf = ({ evidenceVersion: _, tries: __, ...filing }: FilingRow) => ({
-  ...filing,
+const viewOf = (filing: FilingRow) => ({
+  id: filing.id,
+  caseId: filing.caseId,
+  kind: filing.kind,
+  attempt: filing.attempt,
+  authority: filing.authority,
+  state: filing.state,
+  verdict: filing.verdict,
+  currency: filing.currency,
+  reference: filing.reference,
+  byHand: filing.byHand,
+  detail: filing.detail,
   fine: filing.fine === null ? null : String(filing.fine),
   decidedAt: filing.decidedAt?.toISOString() ?? null,
   nextAt: filing.nextAt?.toISOString() ?? null,

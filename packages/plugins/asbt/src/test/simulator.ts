@@ -4,7 +4,7 @@ import { AuthorityControl, type FakeCallbacks, fakeCallbacks, hostOutward } from
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer, type Server } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -104,17 +104,17 @@ export const control = (url: string): AuthorityControl["Service"] => {
 
 /** An address that the simulator can call, in front of the plugin: as the engine's `/v1/callbacks`. */
 export const openCallbacks = async (): Promise<FakeCallbacks & { readonly server: Server }> => {
-  let callbacks: FakeCallbacks | undefined
-  const server = createServer((request, response) => {
+  const server = createServer()
+  server.listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const callbacks = fakeCallbacks(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/callbacks/asbt`)
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     const parts: Array<Buffer> = []
     request.on("data", (part: Buffer) => parts.push(part))
     request.on("end", () => {
       const asked = { headers: request.headers as Record<string, string>, body: Buffer.concat(parts) }
-      void Effect.runPromise(callbacks!.call(asked)).then(({ body, status }) => response.writeHead(status).end(body))
+      void Effect.runPromise(callbacks.call(asked)).then(({ body, status }) => response.writeHead(status).end(body))
     })
   })
-  server.listen(0, "127.0.0.1")
-  await once(server, "listening")
-  callbacks = fakeCallbacks(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/callbacks/asbt`)
   return { ...callbacks, server }
 }
