@@ -38,6 +38,7 @@ const programs = [
 const scripts = [
   "packages/core/src/modules/telemetry/decode/codec/worker.ts",
   "packages/plugins/kash/src/simulator.ts",
+  "packages/plugins/asbt/src/simulator.ts",
   "packages/plugins/plates/src/worker.ts",
   "packages/plugins/sandbox-identity/src/simulator.ts",
   "packages/plugins/sandbox-payments/src/simulator.ts",

@@ -28,6 +28,7 @@ export {
   maintenanceLogOf,
   workOrderType
 } from "./modules/control-room/index.ts"
+export { type DecisionToFile, fileDecision, filings } from "./modules/filings/index.ts"
 export { identity, issueLink, resetFactors, verified } from "./modules/identity/index.ts"
 export {
   connected,

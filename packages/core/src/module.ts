@@ -52,4 +52,4 @@ export { again, type ResealReader, sealedPart, type SealedPart } from "./kernel/
 export { prefixOf } from "./kernel/personal/crypt.ts"
 export { type SealedColumn, sealedColumn } from "./kernel/personal/Vault.ts"
 export { Actor, type Principal, system } from "./kernel/policy/Principal.ts"
-export { IdentityRegisters, Messengers, PaymentRails } from "./kernel/ports.ts"
+export { Authorities, IdentityRegisters, Messengers, PaymentRails } from "./kernel/ports.ts"

@@ -1,4 +1,5 @@
 /** The embedded set of plugins: everything the main job needs, with nothing installed but Node. */
+import { asbt } from "@mahalla/asbt"
 import { Limiter, type Plugin } from "@mahalla/core/plugin"
 import { ffmpeg } from "@mahalla/ffmpeg"
 import { filesystem } from "@mahalla/filesystem"
@@ -29,6 +30,11 @@ export interface DefaultsOptions {
   readonly payments?: Plugin | "sandbox" | "none"
   /** A register of people. Default: none, and nobody is asked for a number. The sandbox confirms anybody and does not start in production. */
   readonly identityCheck?: Plugin | "sandbox"
+  /**
+   * A government system with which decisions are filed; the module `filings()` goes with it. Default: none, and what the city decides counts.
+   * The sandbox fines nobody and does not start in production.
+   */
+  readonly authority?: Plugin | "sandbox"
 }
 
 export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> => [
@@ -46,5 +52,6 @@ export const defaults = (options: DefaultsOptions = {}): ReadonlyArray<Plugin> =
     : [typeof options.payments === "object" ? options.payments : sandboxPayments({})]),
   ...(options.identityCheck === undefined
     ? []
-    : [typeof options.identityCheck === "object" ? options.identityCheck : sandboxIdentity({})])
+    : [typeof options.identityCheck === "object" ? options.identityCheck : sandboxIdentity({})]),
+  ...(options.authority === undefined ? [] : [typeof options.authority === "object" ? options.authority : asbt({})])
 ]

@@ -33,6 +33,13 @@ interface CaseView {
   readonly data: Readonly<Record<string, unknown>>
 }
 
+interface FilingView {
+  readonly state: string
+  readonly authority: string
+  readonly verdict: string | null
+  readonly reference: string | null
+}
+
 interface Page<A> {
   readonly items: ReadonlyArray<A>
 }
@@ -191,6 +198,20 @@ export const play = async (options: PlayOptions): Promise<void> => {
       `accepted 1 of ${items.length}: ${typeof plate === "string" ? `plate ${plate} as read` : `plate ${options.plate} as the inspector read it`}`
     ]
   })
+
+  const filing = async () => {
+    const path = `/v1/filings?case=${violations[0]!.id}`
+    return (await inspector.get<Page<FilingView>>(path)).items[0]
+  }
+  // A city without an authority, or without the module, rewards what it has accepted.
+  if ((await filing().catch(() => undefined)) !== undefined)
+    await timed("Filed and fined", async () => {
+      const decided = await until("the authority's decision", patience, async () => {
+        const now = await filing()
+        return now?.state === "decided" ? now : undefined
+      })
+      return [undefined, `${decided.verdict} as ${decided.reference} by ${decided.authority}`, { filing: decided }]
+    })
 
   await timed("Reward paid", async () => {
     const paid = await until("the reward", patience, async () => {

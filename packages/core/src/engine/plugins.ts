@@ -5,18 +5,18 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { makeHostOutward } from "../kernel/outward/post.ts"
-import { DeviceTransports, IdentityRegisters, Messengers, PaymentRails } from "../kernel/ports.ts"
+import { Authorities, DeviceTransports, IdentityRegisters, Messengers, PaymentRails } from "../kernel/ports.ts"
 import { apiVersion, type Plugin, PluginError, type PortTag } from "../plugin/definePlugin.ts"
 import { Host, HostDatabase } from "../plugin/Host.ts"
 import { HostCallbacks } from "../plugin/HostCallbacks.ts"
 import { HostOutward } from "../plugin/HostOutward.ts"
-import { DeviceIngest, IdentityCheck, Messenger, Payments, Storage } from "../ports/index.ts"
+import { Authority, DeviceIngest, IdentityCheck, Messenger, Payments, Storage } from "../ports/index.ts"
 import { Callbacks } from "./callbacks.ts"
 import type { CityConfig } from "./config.ts"
 import type { Erased } from "../kernel/Erased.ts"
 
 /** Ports of which a city may have several, told apart by the plugin's instance name. */
-const many: ReadonlySet<PortTag> = new Set<PortTag>([DeviceIngest, IdentityCheck, Messenger, Payments])
+const many: ReadonlySet<PortTag> = new Set<PortTag>([Authority, DeviceIngest, IdentityCheck, Messenger, Payments])
 
 export const flatten = (plugins: CityConfig["plugins"]): ReadonlyArray<Plugin> =>
   plugins.flatMap((entry) => ("id" in entry ? [entry] : entry))
@@ -111,6 +111,7 @@ export const openPorts = Effect.fnUntraced(function* (
   const messengers = new Map<string, Messenger["Service"]>()
   const rails = new Map<string, Payments["Service"]>()
   const registers = new Map<string, IdentityCheck["Service"]>()
+  const authorities = new Map<string, Authority["Service"]>()
   const transports = new Map<string, DeviceIngest["Service"]>()
   const all = new Map<string, Context.Context<unknown>>()
   for (const plugin of plugins) {
@@ -123,6 +124,8 @@ export const openPorts = Effect.fnUntraced(function* (
     if (rail._tag === "Some") rails.set(plugin.instance, rail.value)
     const register = Context.getOption(opened, IdentityCheck)
     if (register._tag === "Some") registers.set(plugin.instance, register.value)
+    const authority = Context.getOption(opened, Authority)
+    if (authority._tag === "Some") authorities.set(plugin.instance, authority.value)
     const transport = Context.getOption(opened, DeviceIngest)
     if (transport._tag === "Some") transports.set(plugin.instance, transport.value)
     context = Context.merge(context, opened)
@@ -132,6 +135,7 @@ export const openPorts = Effect.fnUntraced(function* (
     Context.make(Messengers, messengers).pipe(
       Context.add(PaymentRails, rails),
       Context.add(IdentityRegisters, registers),
+      Context.add(Authorities, authorities),
       Context.add(DeviceTransports, transports),
       Context.add(OpenedPlugins, all),
       Context.add(Callbacks, callbacks)

@@ -1,6 +1,10 @@
 /** Ports of which a city has several, by the plugin's instance name. */
 import * as Context from "effect/Context"
-import type { DeviceIngest, IdentityCheck, Messenger, Payments } from "../ports/index.ts"
+import type { Authority, DeviceIngest, IdentityCheck, Messenger, Payments } from "../ports/index.ts"
+
+export class Authorities extends Context.Service<Authorities, ReadonlyMap<string, Authority["Service"]>>()(
+  "@mahalla/kernel/Authorities"
+) {}
 
 export class Messengers extends Context.Service<Messengers, ReadonlyMap<string, Messenger["Service"]>>()(
   "@mahalla/kernel/Messengers"

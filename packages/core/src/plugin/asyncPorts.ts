@@ -7,6 +7,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Ports from "../ports/index.ts"
+import type { FilingOutcome } from "../ports/Authority.ts"
 import type { BlobStoreDerived, BlobStoreRequired } from "../ports/BlobStore.ts"
 import type { IngestHost } from "../ports/DeviceIngest.ts"
 import type { PaymentOutcome } from "../ports/Payments.ts"
@@ -126,6 +127,12 @@ const subscribe = <const Arity extends number>(arity: Arity) => ({ kind: "subscr
 const serve = <const Arity extends number>(arity: Arity) => ({ kind: "serve", arity }) as const
 
 export const bridges: { readonly [Name in PortName]: Bridge<(typeof Ports)[Name]> } = {
+  Authority: {
+    tag: Ports.Authority,
+    members: { kinds: plain, file: call(1), status: call(1), notices: stream },
+    error: Ports.AuthorityError,
+    surprise: { file: (message): FilingOutcome => ({ state: "unknown", message }) }
+  },
   BlobStore: {
     tag: Ports.BlobStore,
     members: {

@@ -2,6 +2,7 @@
  * The typed doors to the outside. A port is a small contract; a plugin stands behind it; a conformance suite of the same name in
  * `@mahalla/core/testing` says whether it keeps its promises. Typed with Effect's stable modules only.
  */
+export * from "./Authority.ts"
 export * from "./BlobStore.ts"
 export * from "./Detector.ts"
 export * from "./DeviceIngest.ts"

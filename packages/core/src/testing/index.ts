@@ -1,6 +1,8 @@
 /**
  * Conformance suites for every port, with the test runner injected, and in-memory fakes that pass them.
  */
+export { memoryAuthority } from "./Authority.memory.ts"
+export { AuthorityControl, authoritySuite, type AuthorityFault } from "./Authority.suite.ts"
 export { memoryBlobStore } from "./BlobStore.memory.ts"
 export { blobStoreSuite } from "./BlobStore.suite.ts"
 export { cardNumbersIn } from "./cardNumbers.ts"

@@ -10,6 +10,7 @@ import {
   type CityConfig,
   controlRoom,
   createCity,
+  filings,
   fundBudget,
   identity,
   issueLink,
@@ -266,6 +267,7 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       // Outside of dev it needs an address that the world can reach.
       ...(options.config?.mode === "production" ? [] : [oauth()]),
       payouts(),
+      filings(),
       reports(),
       notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] }),
       controlRoom(),

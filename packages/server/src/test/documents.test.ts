@@ -74,6 +74,7 @@ describe("the API document", () => {
         "post /v1/devices",
         "post /v1/devices/batch",
         "post /v1/devices/{id}/commands",
+        "post /v1/filings/{id}/retry",
         "post /v1/hydraulic-zones",
         "post /v1/incidents",
         "post /v1/incidents/{id}/alerts",
@@ -180,7 +181,7 @@ describe("an export", () => {
   test("is_streamed_page_by_page_past_the_longest_list", async () => {
     await kit.sql(
       `insert into mahalla.civic_case (tenant_id, id, type, type_version, reference, state, phase, data, owner_id, created_at, updated_at)
-       select $1, mahalla.uuid_floor(now() - make_interval(secs => n)), 'traffic-violation', 1, 'R' || n, 'proposed', 'open', '{"offence":"parking"}', $2, now(), now()
+       select $1, mahalla.uuid_floor(now() - make_interval(secs => n)), 'traffic-violation', (select max(version) from mahalla.case_type where id = 'traffic-violation'), 'R' || n, 'proposed', 'open', '{"offence":"parking"}', $2, now(), now()
        from generate_series(1, 450) n`,
       [kit.samarkand.id, citizen.id]
     )

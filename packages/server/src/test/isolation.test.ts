@@ -8,14 +8,24 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { follow, makeClient, rawCall, until, upload } from "./client.ts"
 import { type CityKit, openCityKit, picture, report } from "./cityKit.ts"
 import { crawl } from "./isolation/crawl.ts"
-import { detector, furnish, mark, marked, phantom, phantomTenant, plain, type Things } from "./isolation/things.ts"
+import {
+  authority,
+  detector,
+  furnish,
+  mark,
+  marked,
+  phantom,
+  phantomTenant,
+  plain,
+  type Things
+} from "./isolation/things.ts"
 
 let kit: CityKit
 let ours: Things
 let theirs: Things
 
 beforeAll(async () => {
-  kit = await openCityKit({ postgresUrl: inject("postgresUrl"), detector })
+  kit = await openCityKit({ postgresUrl: inject("postgresUrl"), detector, plugins: [authority] })
   ;[ours, theirs] = await Promise.all([
     furnish(kit, kit.samarkand, "ANOR5", "+998900000001"),
     furnish(kit, kit.bukhara, mark, "+998900000002")
@@ -156,6 +166,7 @@ describe("another city's people", () => {
         "/v1/delegations",
         "/v1/roles",
         "/v1/payouts",
+        "/v1/filings",
         "/v1/accounts",
         `/v1/accounts/${theirs.account}/statement?from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z`,
         "/v1/reconciliations",
@@ -201,6 +212,7 @@ describe("another city's people", () => {
       "log_checkpoint",
       "offence",
       "payout",
+      "filing",
       "account",
       "openid_provider",
       "device_profile",
@@ -263,6 +275,9 @@ describe("another city's people", () => {
       `/v1/outbox?to=${encodeURIComponent("+998900000002")}`,
       "/v1/outbox?limit=200",
       "/v1/payouts",
+      "/v1/filings",
+      "/v1/filings?state=decided",
+      "/v1/authorities",
       "/v1/accounts",
       "/v1/reconciliations",
       "/v1/reconciliation-differences?open=false",

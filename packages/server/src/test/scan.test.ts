@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import {
   controlRoom,
+  filings,
   identity,
   network,
   notifications,
@@ -28,7 +29,7 @@ import * as Scope from "effect/Scope"
 import pg from "pg"
 import { afterAll, beforeAll, expect, inject, test } from "vitest"
 import { type CityKit, openCityKit, wrapped } from "./cityKit.ts"
-import { detector } from "./isolation/things.ts"
+import { authority, detector } from "./isolation/things.ts"
 import { accepted, ignored } from "./scan/known.ts"
 import { planted, plantedTables, plants } from "./scan/planted.ts"
 import { holdsAgainstSql } from "./scan/property.ts"
@@ -72,6 +73,7 @@ beforeAll(async () => {
   kit = await openCityKit({
     postgresUrl: inject("postgresUrl"),
     detector,
+    plugins: [authority],
     // Counted as ever, but so generous that nothing hides behind a 429.
     limiter: (plugin) =>
       wrapped(plugin, Limiter, ({ take }) => ({ take: (one) => take({ ...one, amount: one.window * 1_000_000 }) })),
@@ -81,6 +83,7 @@ beforeAll(async () => {
         identity(),
         oauth(),
         payouts(),
+        filings(),
         reports(),
         notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] }),
         controlRoom(),

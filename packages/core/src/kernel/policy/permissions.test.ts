@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { controlRoom } from "../../modules/control-room/index.ts"
+import { filings } from "../../modules/filings/index.ts"
 import { network } from "../../modules/network/index.ts"
 import { payouts } from "../../modules/payouts/index.ts"
 import { notifications } from "../../modules/notifications/index.ts"
@@ -21,6 +22,7 @@ const modules = [
   identity(),
   oauth(),
   payouts(),
+  filings(),
   reports(),
   notifications({ caseTypes: [] })
 ]

@@ -51,7 +51,8 @@ export const presetRoles: ReadonlyArray<Role> = [
       "*.link",
       "attachment.read",
       "attachment.read-original",
-      "finding.read"
+      "finding.read",
+      "filing.*"
     ]
   },
   {
@@ -74,7 +75,7 @@ export const presetRoles: ReadonlyArray<Role> = [
   {
     id: "treasurer",
     title: "Treasurer",
-    permissions: ["payout.*", "account.*", "traffic-report.read", "traffic-violation.read"]
+    permissions: ["payout.*", "account.*", "filing.read", "traffic-report.read", "traffic-violation.read"]
   },
   {
     id: "auditor",
@@ -87,6 +88,7 @@ export const presetRoles: ReadonlyArray<Role> = [
       "audit.read",
       "account.read",
       "payout.read",
+      "filing.read",
       "job.read",
       "principal.read",
       "role.read",

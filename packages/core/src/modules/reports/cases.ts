@@ -11,7 +11,9 @@ import { InvalidInput, Refused } from "../../kernel/cases/model.ts"
 import { transitionCase } from "../../kernel/cases/transition.ts"
 import { enqueue } from "../../kernel/jobs/enqueue.ts"
 import { Actor, system } from "../../kernel/policy/Principal.ts"
+import { fileDecision } from "../filings/index.ts"
 import { requestReward } from "../payouts/index.ts"
+import type { Offence } from "./model.ts"
 import { loadOffence } from "./offences.ts"
 import { openViolations, parentOf } from "./sql.ts"
 
@@ -63,6 +65,31 @@ const demandInReview = (report: CaseRecord | undefined) =>
           message: `The report ${report.reference} is ${report.state}. Reject this violation, or reopen the report first.`
         })
       )
+
+/** The citizen's share of a fine in minor units, asked for; zero for who is not known. */
+const rewardFor = Effect.fnUntraced(function* (violation: CaseRecord, offence: Offence, fine: bigint) {
+  const { id, ownerId } = violation
+  const reward = ownerId === null ? 0n : (fine * BigInt(offence.rewardShare)) / 10_000n
+  if (ownerId !== null && reward > 0n)
+    yield* requestReward({ caseId: id, principalId: ownerId, amount: reward, rule: "share-of-fine" })
+  return Number(reward)
+})
+
+/** Files an accepted violation, where the city has an authority for it; says whether it has. */
+const fileViolation = (violation: CaseRecord, report: CaseRecord | undefined, offence: Offence, plate: string) =>
+  report === undefined
+    ? Effect.succeed(false)
+    : fileDecision({
+        caseId: violation.id,
+        kind: violation.type,
+        evidenceCaseId: report.id,
+        offence: offence.code,
+        article: offence.article,
+        plate,
+        ...(typeof violation.data["plateCountry"] === "string" ? { plateCountry: violation.data["plateCountry"] } : {}),
+        occurredAt: Date.parse(String(report.data["occurredAt"])),
+        ...(violation.place === null ? {} : { place: violation.place })
+      })
 
 /** After a decision: when no violation of the report is open any more, the report is decided. The report is locked: see `reportOf`. */
 const settleReport = Effect.fnUntraced(function* (
@@ -279,7 +306,7 @@ export const trafficReport: CaseType = defineCaseType({
             )
       ),
     nothingAccepted: ({ case: record }) =>
-      Effect.flatMap(openViolations(record.id, ["accepted", "rewarded"]), (accepted) =>
+      Effect.flatMap(openViolations(record.id, ["accepted", "fined", "rewarded"]), (accepted) =>
         accepted.length === 0
           ? Effect.void
           : Effect.fail(
@@ -307,7 +334,7 @@ export const trafficReport: CaseType = defineCaseType({
 export const trafficViolation: CaseType = defineCaseType({
   definition: {
     id: "traffic-violation",
-    version: 1,
+    version: 2,
     title: { en: "Traffic violation", uz: "Yoʻl harakati qoidabuzarligi", ru: "Нарушение", ka: "დარღვევა" },
     data: {
       properties: {
@@ -318,6 +345,7 @@ export const trafficViolation: CaseType = defineCaseType({
         findingId: { type: "string", format: "uuid", visibility: "staff" },
         fine: { type: "integer", title: "Fine in minor units", minimum: 0, visibility: "owner" },
         reward: { type: "integer", title: "Reward in minor units", minimum: 0, visibility: "owner" },
+        decision: { type: "string", title: "Number of the decision", maxLength: 200, visibility: "owner" },
         reason,
         note: { type: "string", title: "Note", maxLength: 2000, visibility: "staff", personal: true }
       },
@@ -335,6 +363,19 @@ export const trafficViolation: CaseType = defineCaseType({
         phase: "open"
       },
       accepted: { title: { en: "Accepted", uz: "Qabul qilindi", ru: "Принято", ka: "მიღებულია" }, phase: "fixed" },
+      fined: {
+        title: { en: "Fined", uz: "Jarima solindi", ru: "Штраф наложен", ka: "დაჯარიმებულია" },
+        phase: "fixed"
+      },
+      dismissed: {
+        title: {
+          en: "Dismissed by the authority",
+          uz: "Organ tomonidan rad etildi",
+          ru: "Отклонено органом",
+          ka: "უწყებამ არ დააკმაყოფილა"
+        },
+        phase: "closed"
+      },
       rejected: { title: { en: "Rejected", uz: "Rad etildi", ru: "Отклонено", ka: "უარყოფილია" }, phase: "closed" },
       rewarded: {
         title: { en: "Rewarded", uz: "Mukofotlandi", ru: "Вознаграждено", ka: "დაჯილდოებულია" },
@@ -366,7 +407,34 @@ export const trafficViolation: CaseType = defineCaseType({
         apply: "decided"
       },
       reopen: { title: { en: "Reopen" }, from: ["rejected"], to: ["proposed"], internal: true, event: "reopened" },
-      reward: { title: { en: "Reward paid" }, from: ["accepted"], to: ["rewarded"], internal: true, event: "rewarded" }
+      fine: {
+        title: { en: "Fined by the authority" },
+        from: ["accepted", "dismissed"],
+        to: ["fined"],
+        internal: true,
+        event: "fined",
+        input: {
+          properties: { fine: { type: "integer", minimum: 0 }, decision: { type: "string", maxLength: 200 } }
+        },
+        sets: ["fine", "decision"],
+        apply: "fined"
+      },
+      dismiss: {
+        title: { en: "Dismissed by the authority" },
+        from: ["accepted"],
+        to: ["dismissed"],
+        internal: true,
+        event: "dismissed",
+        input: { properties: { decision: { type: "string", maxLength: 200 } } },
+        sets: ["decision"]
+      },
+      reward: {
+        title: { en: "Reward paid" },
+        from: ["accepted", "fined"],
+        to: ["rewarded"],
+        internal: true,
+        event: "rewarded"
+      }
     },
     search: ["plate", "offence"]
   },
@@ -394,23 +462,21 @@ export const trafficViolation: CaseType = defineCaseType({
       Effect.gen(function* () {
         const report = yield* reportOf(record)
         yield* demandInReview(report)
-        const changed = (input as { offence?: string }).offence
+        const { offence: changed, plate: read } = input as { offence?: string; plate?: string }
         const offence = yield* loadOffence(changed ?? String(record.data["offence"]), changed === undefined)
-        // Acceptance counts as the fine until an authority is asked.
-        const reward = record.ownerId === null ? 0n : (offence.fine * BigInt(offence.rewardShare)) / 10_000n
-        if (record.ownerId !== null && reward > 0n) {
-          yield* requestReward({
-            caseId: record.id,
-            principalId: record.ownerId,
-            amount: reward,
-            rule: "share-of-fine"
-          })
-        }
+        const fine = Number(offence.fine)
+        const filed = yield* fileViolation(record, report, offence, read ?? String(record.data["plate"]))
+        // Where no authority is asked, acceptance counts as the fine.
+        const decided = filed ? { fine } : { fine, reward: yield* rewardFor(record, offence, offence.fine) }
         yield* settleReport(report, record, "accept")
-        return {
-          data: { fine: Number(offence.fine), reward: Number(reward) },
-          event: { fine: Number(offence.fine), reward: Number(reward) }
-        }
+        return { data: decided, event: decided }
+      }),
+    fined: ({ case: record, input }) =>
+      Effect.gen(function* () {
+        const offence = yield* loadOffence(String(record.data["offence"]), true)
+        const fine = (input as { fine?: number }).fine ?? Number(record.data["fine"])
+        const reward = yield* rewardFor(record, offence, BigInt(fine))
+        return { data: { fine, reward }, event: { fine, reward } }
       }),
     decided: ({ case: record }) => Effect.flatMap(reportOf(record), (report) => settleReport(report, record, "reject"))
   }

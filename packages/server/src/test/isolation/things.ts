@@ -1,7 +1,10 @@
 /** Two cities with one of everything, the second one's marked, and every door there is with the second one's ids in it. */
 import { randomUUID } from "node:crypto"
-import { addTerritory } from "@mahalla/core"
+import { addTerritory, fileDecision } from "@mahalla/core"
+import { apiVersion, Authority, definePlugin } from "@mahalla/core/plugin"
+import { memoryAuthority } from "@mahalla/core/testing"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { expect } from "vitest"
 import { type CityKit, lightDetector, picture, report, type TenantKit } from "../cityKit.ts"
 import { type Answer, type Client, until, upload } from "../client.ts"
@@ -30,6 +33,7 @@ export interface Things extends WaterThings {
   readonly app: string
   readonly session: string
   readonly identityCheck: string
+  readonly filing: string
   /** Whom an administrator expects from the provider `country`. */
   readonly invitation: string
 }
@@ -46,6 +50,29 @@ export const detector = lightDetector(({ frames }) =>
     }))
   )
 )
+
+/** Takes nothing that the city decides by itself: violations are rewarded as without one. */
+export const authority = definePlugin({
+  id: "light-authority",
+  apiVersion,
+  config: Schema.Struct({}),
+  provides: [Authority],
+  layer: () => memoryAuthority({ kinds: ["test-decision"] })
+})({})
+
+/** Files something about a case with the light authority, with the evidence of another; gives its number when it stands there. */
+export const fileTest = async (kit: CityKit, tenant: TenantKit, caseId: string, evidenceCaseId: string) => {
+  await kit.city.as({ tenant: tenant.slug, principal: "system" }).run(
+    fileDecision({
+      ...{ caseId, evidenceCaseId, kind: "test-decision", offence: "red-light", article: "1", plate: "01A777AA" },
+      occurredAt: Date.UTC(2026, 10, 20)
+    })
+  )
+  return until("filed", async () => {
+    const { body } = await tenant.staff.inspector.get(`/v1/filings?case=${caseId}&state=filed`)
+    return body.items[0] !== undefined && String(body.items[0].id)
+  })
+}
 
 /** Dead letters are what failed for good; nothing in a healthy city makes one. */
 const deadLetter = async (kit: CityKit, tenant: TenantKit, text: string) => {
@@ -137,6 +164,9 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
     return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
   })
+  const filing = await fileTest(kit, tenant, violation, made.id)
+  const word = { verdict: "dismissed", reference: text, reason: `Letter ${text}` }
+  expect((await inspector.post(`/v1/filings/${filing}/settlement`, word)).status).toBe(200)
   const check = await citizen.post("/v1/me/identity-checks", {
     register: "light-register",
     number: "31207901234567",
@@ -163,6 +193,7 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     app: String(app.body.id),
     session: String((await citizen.get("/v1/me/sessions")).body.items[0].id),
     identityCheck: String(check.body.id),
+    filing,
     invitation: String(invitation.body.id)
   }
 }
@@ -198,6 +229,7 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/payouts")) return [things.payout]
   if (path.startsWith("/v1/accounts")) return [things.account]
   if (path.startsWith("/v1/reconciliation-differences")) return [things.difference]
+  if (path.startsWith("/v1/filings")) return [things.filing]
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
   if (path.startsWith("/v1/me/sessions")) return [things.session]
   if (path.includes("/apps/")) return [things.app]
@@ -224,6 +256,7 @@ export const addresses = (path: string, things: Things, tenant: TenantKit): Read
         .replace("{provider}", things.mark.toLowerCase())
         .replace("{link}", things.invitation)
         .replace("{code}", things.mark.toLowerCase())
+        .replace("{attachment}", things.attachment)
         .replace("{upload}", things.unattached)
         .replace("{credential}", things.credential)
         .replace("{command}", things.command)
@@ -277,6 +310,7 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.app,
     things.session,
     things.identityCheck,
+    things.filing,
     things.invitation,
     ...Object.keys(phantomWater(things)).map((name) => things[name as keyof WaterThings])
   ]
@@ -302,6 +336,7 @@ export const phantom = (things: Things): Things => ({
   app: randomUUID(),
   session: randomUUID(),
   identityCheck: randomUUID(),
+  filing: randomUUID(),
   invitation: randomUUID()
 })
 

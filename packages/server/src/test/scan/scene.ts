@@ -3,7 +3,7 @@ import { applyAlertEffects, issueLink, raiseAlert } from "@mahalla/core"
 import type { CityKit } from "../cityKit.ts"
 import { report } from "../cityKit.ts"
 import { type Client, makeClient, until } from "../client.ts"
-import { furnish, type Things } from "../isolation/things.ts"
+import { fileTest, furnish, type Things } from "../isolation/things.ts"
 import { shift } from "../isolation/water.ts"
 import { codeFor } from "../oauth/kit.ts"
 
@@ -83,6 +83,18 @@ const inReview = async (kit: CityKit, citizen: Client): Promise<Reported> => {
     async () => (await inspector.get(`/v1/cases/traffic-report/${id}`)).body.state === "in-review"
   )
   return { id, violation, attachment }
+}
+
+/** Filings that stand with the authority, and are then said to be in another state. */
+const filingsIn = async (kit: CityKit, reports: ReadonlyArray<Reported>, states: ReadonlyArray<string>) => {
+  const ids: Array<string> = []
+  for (const [index, state] of states.entries()) {
+    const { id: evidence, violation } = reports[index]!
+    const id = await fileTest(kit, kit.samarkand, violation, evidence)
+    await kit.sql("update mahalla.filing set state = $2, next_at = null where id = $1", [id, state])
+    ids.push(id)
+  }
+  return ids
 }
 
 /** Rewards that were paid, and are then said to be in another state. */
@@ -229,6 +241,7 @@ export const openScene = async (kit: CityKit): Promise<Scene> => {
   )
 
   const [failedPayout, unknownPayout] = await payoutsIn(kit, citizen, ["failed", "manual"])
+  const [openFiling, refusedFiling] = await filingsIn(kit, reports, ["filed", "refused"])
   const granted = await kit.sql<{ id: string }>("select principal_id as id from mahalla.role_grant where id = $1", [
     things.grant
   ])
@@ -282,6 +295,11 @@ export const openScene = async (kit: CityKit): Promise<Scene> => {
     otherAdmin: otherAdmin.id,
     connectedApp: things.app,
     ...loose,
+    ready: {
+      ...loose.ready,
+      "POST /v1/filings/{id}/settlement": openFiling!,
+      "POST /v1/filings/{id}/retry": refusedFiling!
+    },
     tokenOf
   }
 }

@@ -92,6 +92,8 @@ const ownQuery = (scene: Scene): Readonly<Record<string, Values>> => ({
   "GET /v1/audit/export": { from: 1 },
   "GET /v1/platform/log": { cursor: 1 },
   "GET /v1/payouts": { state: "succeeded", cursor: scene.unknownPayout },
+  "GET /v1/filings": { state: "decided", authority: "light-authority", case: scene.things.violation, cursor: null },
+  "GET /v1/filings/{id}/evidence/{attachment}": { expires: 4_102_444_800, signature: "A".repeat(43) },
   "GET /v1/auth/openid/{provider}": {
     redirectUri: "https://olma3.example/app",
     codeChallenge: "A".repeat(43),
@@ -128,6 +130,7 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     if (label.includes("security-alert")) return scene.alert
     const ready = scene.ready[label]
     if (ready !== undefined) return ready
+    if (label.includes("/v1/filings")) return things.filing
     const water = waterIds(label.slice(label.indexOf(" ") + 1), things)
     if (water !== undefined) return water[0]!
     if (label.includes("traffic-violation")) return reports[0]!.violation
@@ -163,6 +166,7 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     admin: scene.otherAdmin,
     provider: "country",
     link: things.invitation,
+    attachment: things.attachment,
     credential: things.credential,
     command: things.command,
     override: things.override,
@@ -264,6 +268,7 @@ const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
     },
     "PUT /v1/apps/{id}/status": { status: "active" },
     "POST /v1/payouts/{id}/settlement": { outcome: "failed", reference: "R-1", reason },
+    "POST /v1/filings/{id}/settlement": { verdict: "fined", fine: "1000", reference: "R-1", reason },
     "POST /v1/accounts/budget/funds": { amount: "1000", memo: "Scan" },
     "PUT /v1/offences/{code}": {
       code: "olma3",
