@@ -4,6 +4,8 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { TenantTx } from "../db/Database.ts"
 import type { Permission } from "../policy/decide.ts"
 import type { Forbidden } from "../policy/Policy.ts"
 import type { Tenant } from "../tenancy/Tenant.ts"
@@ -37,6 +39,8 @@ export class AppTokens extends Context.Reference<
       readonly looksLikeOne: (token: string) => boolean
       /** Verifies token and proof of possession; `Forbidden` when its scopes do not open this address. */
       readonly verify: (request: AppRequest) => Effect.Effect<AppAccess, Unauthorized | Forbidden>
+      /** Who registered an app; null where nobody did. */
+      readonly ownerOf: (appId: string) => Effect.Effect<string | null, SqlError, TenantTx>
     }
   | undefined
 >("@mahalla/kernel/AppTokens", { defaultValue: () => undefined }) {}

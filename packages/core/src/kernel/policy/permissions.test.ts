@@ -10,6 +10,7 @@ import { oauth } from "../../modules/oauth/index.ts"
 import { security } from "../../modules/security/index.ts"
 import { reports } from "../../modules/reports/index.ts"
 import { telemetry } from "../../modules/telemetry/index.ts"
+import { webhooks } from "../../modules/webhooks/index.ts"
 import { knows, permissionsOf } from "./permissions.ts"
 import { presetRoles } from "./presets.ts"
 
@@ -22,7 +23,8 @@ const modules = [
   oauth(),
   payouts(),
   reports(),
-  notifications({ caseTypes: [] })
+  notifications({ caseTypes: [] }),
+  webhooks()
 ]
 const types = modules.flatMap((module) => module.caseTypes.map(({ definition }) => definition))
 const all = permissionsOf(

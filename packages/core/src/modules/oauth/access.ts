@@ -128,6 +128,12 @@ const makeAppTokens = Effect.gen(function* () {
     rolesOf([{ id: "app", title: "App", permissions: permissionsOf(scopes) }], types).get("app")!.permissions
 
   return {
+    ownerOf: Effect.fnUntraced(function* (appId: string) {
+      const { sql, tenantId } = yield* TenantTx
+      const rows = yield* sql<{ ownerId: string }>`
+        select owner_id as "ownerId" from mahalla.oauth_client where tenant_id = ${tenantId} and id = ${appId}`
+      return rows[0]?.ownerId ?? null
+    }),
     looksLikeOne: (token: string) => {
       try {
         return jose.decodeProtectedHeader(token).typ === appTokenType
