@@ -18,7 +18,7 @@ import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import type { Principal } from "../kernel/policy/Principal.ts"
 import { makeRoleBook, RoleBook } from "../kernel/policy/roles.ts"
 import { createPrincipal, createTenant, testKernel } from "../testing/kernel.ts"
-import { makeAttempts } from "../modules/webhooks/attempt.ts"
+import { type AttemptsOptions, makeAttempts } from "../modules/webhooks/attempt.ts"
 import { webhooksConsumer } from "../modules/webhooks/consumer.ts"
 import { makeCourier } from "../modules/webhooks/Courier.ts"
 import { createEndpoint, type GivenEndpoint } from "../modules/webhooks/endpoints.ts"
@@ -125,10 +125,11 @@ export const hookedCity = Effect.gen(function* () {
 })
 
 /** A courier for as long as the scope is open. */
-export const courier = Effect.gen(function* () {
-  const attempt = yield* makeAttempts()
-  return yield* makeCourier({ attempt: (given) => attempt(given) })
-})
+export const courier = (options: AttemptsOptions = {}) =>
+  Effect.gen(function* () {
+    const attempt = yield* makeAttempts(options)
+    return yield* makeCourier({ attempt })
+  })
 
 /** Asks again and again until it holds; ten seconds unless told otherwise. */
 export const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (value: A) => boolean, seconds = 10) =>

@@ -33,12 +33,24 @@ export interface AppAccess {
   readonly inForce: Effect.Effect<boolean, unknown>
 }
 
+export interface AppConsent {
+  readonly appId: string
+  readonly principalId: string
+  /** As in `AppAccess`. */
+  readonly within: ReadonlyArray<Permission>
+}
+
 export class AppTokens extends Context.Reference<
   | {
       /** By its form alone, before anything is verified. */
       readonly looksLikeOne: (token: string) => boolean
       /** Verifies token and proof of possession; `Forbidden` when its scopes do not open this address. */
       readonly verify: (request: AppRequest) => Effect.Effect<AppAccess, Unauthorized | Forbidden>
+      /** What people have let apps do in their name, of these: consents in force. */
+      readonly consents: (
+        apps: ReadonlyArray<string>,
+        people: ReadonlyArray<string>
+      ) => Effect.Effect<ReadonlyArray<AppConsent>, SqlError, TenantTx>
       /** Who registered an app; null where nobody did. */
       readonly ownerOf: (appId: string) => Effect.Effect<string | null, SqlError, TenantTx>
     }

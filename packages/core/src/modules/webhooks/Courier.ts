@@ -322,7 +322,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
 export const runCourier = Effect.scoped(
   Effect.gen(function* () {
     const attempt = yield* makeAttempts()
-    yield* makeCourier({ attempt: (given) => attempt(given) as Effect.Effect<Attempted> })
+    yield* makeCourier({ attempt })
     return yield* Effect.never
   })
 )

@@ -60,8 +60,15 @@ export interface Sendable {
   readonly body: string
 }
 
-/** Sends with connections that stay open; they are closed with the scope. `resolve`: for tests. */
-export const makeAttempts = (resolve = byName) =>
+export interface AttemptsOptions {
+  /** Addresses of a name. Default: the name servers', else the machine's own table. */
+  readonly resolve?: (host: string) => Promise<ReadonlyArray<string>>
+  /** Seconds until an attempt is given up. Default 15. */
+  readonly seconds?: number
+}
+
+/** Sends with connections that stay open; they are closed with the scope. */
+export const makeAttempts = ({ resolve = byName, seconds = limits.answer }: AttemptsOptions = {}) =>
   Effect.gen(function* () {
     const isInside = makeInside(yield* OutwardNetworks)
     const connections = yield* Effect.acquireRelease(
@@ -91,7 +98,7 @@ export const makeAttempts = (resolve = byName) =>
             "webhook-timestamp": String(timestamp),
             "webhook-signature": signatures(signers, id, timestamp, body)
           },
-          seconds: limits.answer,
+          seconds,
           isInside,
           resolve: known,
           connections
