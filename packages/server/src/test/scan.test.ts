@@ -17,7 +17,8 @@ import {
   securityAlert,
   telemetry,
   trafficReport,
-  trafficViolation
+  trafficViolation,
+  webhooks
 } from "@mahalla/core"
 import { Limiter } from "@mahalla/core/plugin"
 import { freshDatabase } from "@mahalla/core/testing"
@@ -86,6 +87,7 @@ beforeAll(async () => {
         controlRoom(),
         telemetry(),
         network(),
+        webhooks(),
         planted(address)
       ]
     }
