@@ -36,8 +36,8 @@ import { makeTurns } from "./Turns.ts"
 /** Endpoints held at once, and attempts under way at once, of those that are well and of the others. */
 const places = { well: { lanes: 1_000, attempts: 256 }, ill: { lanes: 256, attempts: 256 } } as const
 
-/** Milliseconds: an endpoint's turn; without an answer until an attempt counts among the slow ones; between looks without a hint. */
-const times = { turn: 5_000, late: 500, look: 250 } as const
+/** Milliseconds: an endpoint's turn; without an answer until an attempt counts among the slow ones; between looks without a hint, idle and busy. */
+const times = { turn: 5_000, late: 500, idle: 1_000, busy: 100 } as const
 
 /** Seconds of the lease, renewed every third of it. */
 const leaseFor = 15
@@ -241,7 +241,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
     }
 
     const turn = Effect.gen(function* () {
-      yield* Effect.timeoutOption(Queue.take(poked), times.look)
+      yield* Effect.timeoutOption(Queue.take(poked), sending.size > 0 ? times.busy : times.idle)
       watch()
       if (elapsed() >= leasedUntil) return lose()
       if (look) {
@@ -293,7 +293,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
       Effect.forever(Effect.andThen(Effect.sleep((leaseFor / 3) * 1_000), renew)),
       Effect.forever(
         Effect.andThen(
-          signal.wait(times.look),
+          signal.wait(times.idle),
           Effect.sync(() => {
             look = true
             poke()

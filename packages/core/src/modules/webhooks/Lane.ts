@@ -30,6 +30,8 @@ export interface Lane extends ClaimedLane {
 
 export const makeLane = (claimed: ClaimedLane, signers: ReadonlyArray<Signer>, until: number): Lane => ({
   ...claimed,
+  // One whose secrets do not open is left alone for a while too.
+  live: claimed.live && signers.length > 0,
   signers,
   waiting: [],
   open: new Set(),
@@ -55,16 +57,11 @@ export const mayBegin = (lane: Lane, now: number): boolean =>
   lane.waiting[0]!.nextAt <= now
 
 /** How many messages to read; none while there are enough, or while an ordered lane has something under way. */
-export const wantedOf = (lane: Lane, elapsed: number): number =>
-  lane.ending ||
-  !lane.more ||
-  elapsed >= lane.until ||
-  lane.waiting.length > most ||
-  (lane.ordered && lane.open.size > 0)
-    ? 0
-    : isWell(lane)
-      ? 8 * most
-      : 1
+export const wantedOf = (lane: Lane, elapsed: number): number => {
+  if (lane.ending || !lane.more || elapsed >= lane.until || (lane.ordered && lane.open.size > 0)) return 0
+  const [enough, amount] = isWell(lane) ? [most, 8 * most] : [0, 1]
+  return lane.waiting.length > enough ? 0 : amount
+}
 
 /** Nothing is left to do here. */
 export const isOver = (lane: Lane, now: number, elapsed: number): boolean =>

@@ -15,7 +15,7 @@ export interface ClaimedLane {
   readonly url: string
   readonly ordered: boolean
   readonly standing: Standing
-  /** False: its principal may not act at the moment. */
+  /** False: its principal may not act at the moment, or its city is closed. */
   readonly live: boolean
 }
 
@@ -38,12 +38,13 @@ export const claimLanes = Effect.fnUntraced(function* (holder: string, failing: 
         and not exists (select from mahalla.lease held where held.name = ${leaseOf("")} || l.holder and held.until > now())
       order by l.due_at limit ${room} for update of l skip locked)
     update mahalla.webhook_lane l set holder = ${holder}
-    from due, mahalla.webhook_endpoint e, mahalla.principal p
+    from due, mahalla.webhook_endpoint e, mahalla.principal p, mahalla.tenant t
     where l.tenant_id = due.tenant_id and l.endpoint_id = due.endpoint_id
       and e.tenant_id = l.tenant_id and e.id = l.endpoint_id and p.tenant_id = e.tenant_id and p.id = e.principal_id
+      and t.tenant_id = e.tenant_id
     returning l.tenant_id as "tenantId", l.endpoint_id as "endpointId", e.url, e.ordered, l.failures, l.recent,
       l.rest_until as "restUntil", l.recent_from as "recentFrom", l.failing_since as "failingSince",
-      e.status = 'active' and p.status = 'active' as live`
+      e.status = 'active' and p.status = 'active' and t.suspended_at is null as live`
   return rows.map(({ failingSince, failures, recent, recentFrom, restUntil, ...lane }): ClaimedLane => ({
     ...lane,
     standing: {
