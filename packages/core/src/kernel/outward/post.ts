@@ -172,14 +172,13 @@ export const requestOutward = Effect.fn("requestOutward")(function* (request: Ou
         new OutwardError({ reason: "Unanswered", message: `${url.hostname} did not answer: ${String(cause)}`, cause })
     })
   )
-  const host = URL.canParse(request.url) ? new URL(request.url).hostname : "It"
   return yield* Effect.timeoutOrElse(work, {
     duration: (request.seconds ?? 15) * 1_000,
     orElse: () =>
       Effect.fail(
         new OutwardError({
           reason: "Unanswered",
-          message: `${host} has not answered in ${request.seconds ?? 15} seconds.`
+          message: `${URL.parse(request.url)?.hostname ?? "It"} has not answered in ${request.seconds ?? 15} seconds.`
         })
       )
   })

@@ -80,6 +80,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
     let leasedUntil = 0
     let closing = false
     let look = true
+    let pumping = false
 
     /** Puts a lane where its turn comes, if it has one. */
     const place = (lane: Lane) => {
@@ -143,6 +144,9 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
 
     /** Begins what may begin. */
     const pump = () => {
+      // Attempts may end while they are begun: a loop, not a recursion.
+      if (pumping) return
+      pumping = true
       for (const [turns, kind] of [
         [well, "well"],
         [ill, "ill"]
@@ -153,6 +157,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
           if (mayBegin(lane, now())) begin(lane)
           else place(lane)
         }
+      pumping = false
     }
 
     /** Who has not been answered for a while gives their place to others, and shares those of the slow. */
@@ -242,6 +247,8 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
 
     const turn = Effect.gen(function* () {
       yield* Effect.timeoutOption(Queue.take(poked), sending.size > 0 ? times.busy : times.idle)
+      // What ends in the next moments is looked after together; its places are filled without us.
+      if (sending.size > 0) yield* Effect.sleep("2 millis")
       watch()
       if (elapsed() >= leasedUntil) return lose()
       if (look) {

@@ -72,7 +72,7 @@ export const makeAttempts = ({ resolve = byName, seconds = limits.answer }: Atte
   Effect.gen(function* () {
     const isInside = makeInside(yield* OutwardNetworks)
     const connections = yield* Effect.acquireRelease(
-      Effect.sync(() => keepConnections({ idle: 30, free: 16 })),
+      Effect.sync(() => keepConnections({ idle: 30, free: 256 })),
       ({ close }) => Effect.sync(close)
     )
     // A burst asks once; what is remembered is judged again each time.

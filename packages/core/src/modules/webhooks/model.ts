@@ -59,8 +59,6 @@ export const limits = {
   answer: 15,
   /** Characters of an answer that are kept. */
   excerpt: 1_024,
-  /** Bytes of a body; a thin one is a tenth of it. */
-  body: 20_000,
   /** Bytes of a secret: 24 to 64. */
   secret: 32,
   /** Hours in which the secret before counts too, unless somebody says otherwise. */
