@@ -76,7 +76,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
     const poked = yield* Queue.sliding<void>(1)
     const written = yield* Queue.sliding<void>(1)
     const poke = () => void Queue.offerUnsafe(poked, undefined)
-    let rows: Array<AttemptRow> = []
+    const rows: Array<AttemptRow> = []
     let leasedUntil = 0
     let closing = false
     let look = true
@@ -278,7 +278,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
         const batch = rows.splice(0, 500)
         yield* withPlatform(writeAttempts(batch)).pipe(
           Effect.tapError((error) =>
-            Effect.logWarning(`Webhooks: ${batch.length} attempts are not written down yet: ${error}`)
+            Effect.logWarning(`Webhooks: ${batch.length} attempts are not written down yet: ${error.message}`)
           ),
           Effect.retry(patiently)
         )
@@ -291,7 +291,7 @@ export const makeCourier = ({ attempt }: CourierOptions) =>
       const from = elapsed()
       if (yield* withPlatform(takeLease(leaseOf(holder), holder, leaseFor))) leasedUntil = from + leaseFor * 1_000
       poke()
-    }).pipe(Effect.catch((error) => Effect.logWarning(`Webhooks: the lease could not be renewed: ${error}`)))
+    }).pipe(Effect.catch((error) => Effect.logWarning(`Webhooks: the lease could not be renewed: ${error.message}`)))
 
     yield* renew
     const loops = [

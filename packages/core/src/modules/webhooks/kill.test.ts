@@ -35,7 +35,7 @@ layer(webhookRooms(inject("postgresUrl")), { excludeTestServices: true })("kill 
       const { app, platform } = yield* TestKernel
       const { idsAt, url } = yield* receiver
       const ways = ["/ok", `/seed/${seed}`, "/ok/ordered"]
-      const endpoints = []
+      const endpoints: Array<{ readonly id: string }> = []
       for (const way of ways)
         endpoints.push(yield* city.endpoint({ url: url(way), types: ["pothole.*"], ordered: way === "/ok/ordered" }))
       const start = () =>

@@ -60,7 +60,9 @@ describe("the schedule", () => {
 })
 
 describe("an endpoint", () => {
-  const after = (outcomes: ReadonlyArray<readonly [at: number, status: number | null, retryAfter?: number]>) => {
+  const after = (
+    outcomes: ReadonlyArray<readonly [at: number, status: number | null, retryAfter?: number | undefined]>
+  ) => {
     let standing: Standing = goodStanding
     let failing = false
     for (const [at, status, retryAfter] of outcomes)
