@@ -9,7 +9,8 @@ import {
   security,
   securityAlert,
   trafficReport,
-  trafficViolation
+  trafficViolation,
+  webhooks
 } from "@mahalla/core"
 import { defaults, defineConfig } from "@mahalla/server"
 import { demo } from "./src/demo.ts"
@@ -31,7 +32,9 @@ export default defineConfig(({ databaseUrl, mode, publicUrl, s3 }) => ({
     reports(),
     notifications({ caseTypes: [trafficReport, trafficViolation, securityAlert] }),
     // Others' apps need an address that the world can reach: outside of dev it does not start without MAHALLA_PUBLIC_URL.
-    oauth()
+    oauth(),
+    // Partners are told of what they may see.
+    webhooks()
   ],
   ...(publicUrl === undefined ? {} : { publicUrl }),
   demo

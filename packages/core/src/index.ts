@@ -61,5 +61,6 @@ export {
 } from "./modules/reports/index.ts"
 export { raiseAlert, security, securityAlert } from "./modules/security/index.ts"
 export { live } from "./modules/live/index.ts"
+export { webhooks } from "./modules/webhooks/index.ts"
 export { defineRule, telemetry } from "./modules/telemetry/index.ts"
 export { addTerritory } from "./kernel/tenancy/territories.ts"

@@ -27,7 +27,8 @@ import {
   securityAlert,
   telemetry,
   trafficReport,
-  trafficViolation
+  trafficViolation,
+  webhooks
 } from "@mahalla/core"
 import {
   apiVersion,
@@ -274,6 +275,7 @@ export const openCityKit = async (options: CityKitOptions): Promise<CityKit> => 
       telemetry(options.telemetry),
       network(),
       live(),
+      webhooks(),
       ...(options.modules ?? [])
     ],
     trustedProxies: ["127.0.0.1"],

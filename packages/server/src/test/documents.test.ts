@@ -87,6 +87,11 @@ describe("the API document", () => {
         "post /v1/roles",
         "post /v1/rotas",
         "post /v1/rotas/{id}/overrides",
+        "post /v1/webhooks",
+        "post /v1/webhooks/{id}/messages/{message}/resend",
+        "post /v1/webhooks/{id}/recoveries",
+        "post /v1/webhooks/{id}/secrets",
+        "post /v1/webhooks/{id}/tests",
         "post /v1/work-orders"
       ])
     )

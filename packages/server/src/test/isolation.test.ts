@@ -191,7 +191,10 @@ describe("another city's people", () => {
         "/v1/maintenance-windows",
         "/v1/networks",
         "/v1/assets",
-        "/v1/network-imports"
+        "/v1/network-imports",
+        "/v1/webhooks",
+        `/v1/webhooks/${theirs.webhook}/messages`,
+        `/v1/webhooks/${theirs.webhook}/recoveries/${theirs.webhookRecovery}`
       ]
       const answers = await Promise.all(paths.map((path) => own.get(path)))
       return answers
@@ -236,7 +239,10 @@ describe("another city's people", () => {
       "maintenance_window",
       "network",
       "asset",
-      "network_import"
+      "network_import",
+      "webhook_endpoint",
+      "webhook_message",
+      "webhook_recovery"
     ]
     const whole = await look()
     const unseen: Array<string> = []
@@ -310,6 +316,7 @@ describe("another city's people", () => {
       "/v1/assets.geojson?bbox=-180,-90,180,90",
       "/v1/assets/nearest?longitude=66.97&latitude=39.65",
       "/v1/network-imports",
+      "/v1/webhooks",
       "/v1/city"
     ]
     for (const [who, client] of people()) {

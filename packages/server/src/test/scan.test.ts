@@ -18,7 +18,8 @@ import {
   securityAlert,
   telemetry,
   trafficReport,
-  trafficViolation
+  trafficViolation,
+  webhooks
 } from "@mahalla/core"
 import { Limiter } from "@mahalla/core/plugin"
 import { freshDatabase } from "@mahalla/core/testing"
@@ -89,6 +90,7 @@ beforeAll(async () => {
         controlRoom(),
         telemetry(),
         network(),
+        webhooks(),
         planted(address)
       ]
     }

@@ -14,8 +14,10 @@ export interface Consumer<E = unknown, R = never> {
   /** Stable: it names the cursor. */
   readonly id: string
   /** Types it wants; it is not called for others. */
-  readonly types: ReadonlyArray<string>
+  readonly types: ReadonlyArray<string> | "all"
   readonly handle: (event: StoredEvent) => Effect.Effect<void, E, R | TenantTx>
+  /** In the place of `handle` for each, where several can be taken in the same statements: those of one turn, in order. */
+  readonly together?: (events: ReadonlyArray<StoredEvent>) => Effect.Effect<void, E, R | TenantTx>
 }
 
 /** Tenants in which a consumer is behind and not waiting after a failure. */
@@ -38,7 +40,10 @@ const advance = Effect.fnUntraced(function* <E, R>(consumer: Consumer<E, R>) {
   // After a failure one at a time, so that the events before the failing one are not held back with it.
   const limit = cursor!.failures > 0 ? 1 : batch
   const events = yield* readEvents(cursor!.position, limit)
-  for (const event of events) if (consumer.types.includes(event.type)) yield* consumer.handle(event)
+  const { together, types } = consumer
+  const wanted = types === "all" ? events : events.filter(({ type }) => types.includes(type))
+  if (together === undefined) for (const event of wanted) yield* consumer.handle(event)
+  else if (wanted.length > 0) yield* together(wanted)
   const last = events.at(-1)
   if (last !== undefined) {
     yield* sql`

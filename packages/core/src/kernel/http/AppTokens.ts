@@ -4,6 +4,8 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { TenantTx } from "../db/Database.ts"
 import type { Permission } from "../policy/decide.ts"
 import type { Forbidden } from "../policy/Policy.ts"
 import type { Tenant } from "../tenancy/Tenant.ts"
@@ -31,12 +33,26 @@ export interface AppAccess {
   readonly inForce: Effect.Effect<boolean, unknown>
 }
 
+export interface AppConsent {
+  readonly appId: string
+  readonly principalId: string
+  /** As in `AppAccess`. */
+  readonly within: ReadonlyArray<Permission>
+}
+
 export class AppTokens extends Context.Reference<
   | {
       /** By its form alone, before anything is verified. */
       readonly looksLikeOne: (token: string) => boolean
       /** Verifies token and proof of possession; `Forbidden` when its scopes do not open this address. */
       readonly verify: (request: AppRequest) => Effect.Effect<AppAccess, Unauthorized | Forbidden>
+      /** What people have let apps do in their name, of these: consents in force. */
+      readonly consents: (
+        apps: ReadonlyArray<string>,
+        people: ReadonlyArray<string>
+      ) => Effect.Effect<ReadonlyArray<AppConsent>, SqlError, TenantTx>
+      /** Who registered an app; null where nobody did. */
+      readonly ownerOf: (appId: string) => Effect.Effect<string | null, SqlError, TenantTx>
     }
   | undefined
 >("@mahalla/kernel/AppTokens", { defaultValue: () => undefined }) {}

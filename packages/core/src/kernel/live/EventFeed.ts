@@ -28,9 +28,9 @@ export interface FeedRow extends StoredEvent {
   readonly originatorId: string | null
 }
 
-const feedBatch = Effect.fnUntraced(function* (after: bigint) {
+/** Events with their cases. */
+export const feedRows = Effect.fnUntraced(function* (events: ReadonlyArray<StoredEvent>) {
   const { sql, tenantId } = yield* TenantTx
-  const events = yield* readEvents(after, 200)
   const ids = [...new Set(events.map((event) => event.caseId).filter((id) => id !== null))]
   const cases =
     ids.length === 0
@@ -62,6 +62,8 @@ const feedBatch = Effect.fnUntraced(function* (after: bigint) {
  * finds it.
  */
 export const lookAgain = "20 millis"
+
+const feedBatch = (after: bigint) => Effect.flatMap(readEvents(after, 200), feedRows)
 
 export class EventFeed extends Context.Service<
   EventFeed,
@@ -115,7 +117,8 @@ export class EventFeed extends Context.Service<
 const severitiesOf = ({ caseType, payload, severity }: FeedRow): ReadonlyArray<unknown> =>
   caseType === null ? [] : [severity, payload["severity"], payload["previousSeverity"]]
 
-const isWanted = ({ devices, severity, territory, types }: EventFilter, row: FeedRow): boolean =>
+/** Whether a filter lets it through, whoever may hear of it. */
+export const isWanted = ({ devices, severity, territory, types }: EventFilter, row: FeedRow): boolean =>
   (types === undefined ||
     types.some((type) => type === row.type || (type.endsWith(".*") && row.type.startsWith(type.slice(0, -1))))) &&
   (severity === undefined || severitiesOf(row).some((one) => severity.includes(one as string))) &&

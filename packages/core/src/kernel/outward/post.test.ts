@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { isPublic, makeInside } from "./address.ts"
 import { OutwardError } from "../../plugin/HostOutward.ts"
-import { type Outward, requestOutward } from "./post.ts"
+import { keepConnections, type Outward, requestOutward } from "./post.ts"
 
 /** A house on this machine that counts who comes in. */
 const house = (answer: {
@@ -155,6 +155,35 @@ describe("case 29, SSRF", () => {
       const hanging = { resolve: () => new Promise<never>(() => {}), seconds: 0.2 }
       assert.strictEqual(yield* reasonOf("https://hangs.example/", hanging), "Unanswered")
       assert.strictEqual(yield* reasonOf("https://unknown.invalid/"), "Unresolved")
+    })
+  )
+
+  it.live("kept_connections_serve_the_address_that_was_judged_and_no_other", () =>
+    Effect.gen(function* () {
+      const there = yield* house({ status: 200, body: "here" })
+      const connections = yield* Effect.acquireRelease(
+        Effect.sync(() => keepConnections({ idle: 30, free: 4 })),
+        ({ close }) => Effect.sync(close)
+      )
+      const url = `http://stays.example:${there.port}/hook`
+      let means = "127.0.0.1"
+      const ask = (more: Partial<Outward> = {}) =>
+        post(url, { ...loopback, resolve: async () => [means], connections, ...more })
+      for (let turn = 0; turn < 5; turn++) assert.strictEqual((yield* ask())._tag, "Success")
+      assert.strictEqual(there.connections(), 1)
+      assert.deepEqual(new Set(there.seen.map(({ host }) => host)), new Set([`stays.example:${there.port}`]))
+      // The name moves inside while a connection to where it was is open.
+      means = "10.0.0.1"
+      const moved = yield* ask()
+      assert.strictEqual(moved._tag === "Failure" && (moved.failure as OutwardError).reason, "Forbidden")
+      // To another address that may be asked it is another connection.
+      means = "127.0.0.2"
+      yield* ask({ seconds: 1 })
+      assert.strictEqual(there.seen.length, 5)
+      means = "127.0.0.1"
+      there.server.closeAllConnections()
+      assert.strictEqual((yield* ask())._tag, "Success")
+      assert.deepEqual([there.seen.length, there.connections()], [6, 2])
     })
   )
 })

@@ -3,9 +3,9 @@
  * address that was judged: a name that changes its mind in between changes nothing. Redirects are not followed.
  */
 import { lookup } from "node:dns/promises"
-import { request as httpRequest } from "node:http"
-import { request as httpsRequest } from "node:https"
-import { isIP } from "node:net"
+import { Agent as HttpAgent, request as httpRequest } from "node:http"
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https"
+import { isIP, type LookupFunction } from "node:net"
 import * as Effect from "effect/Effect"
 import { type HostOutward, type OutwardAnswer, OutwardError, type OutwardRequest } from "../../plugin/HostOutward.ts"
 import { isPublic, makeInside } from "./address.ts"
@@ -17,11 +17,34 @@ export interface Outward extends OutwardRequest {
   readonly isInside?: (address: string) => boolean
   /** Default: the system's resolver. */
   readonly resolve?: (host: string) => Promise<ReadonlyArray<string>>
+  /** Default: a connection of its own for this request. */
+  readonly connections?: OutwardConnections
+}
+
+/** Connections that stay open for the next request, by the address that was judged: a name that moves gets a new one. */
+export interface OutwardConnections {
+  readonly http: HttpAgent
+  readonly https: HttpsAgent
+  readonly close: () => void
+}
+
+/** `idle`: seconds that one without a request stays open. `free`: how many of them to one place do. */
+export const keepConnections = (options: { readonly idle: number; readonly free: number }): OutwardConnections => {
+  const given = { keepAlive: true, timeout: options.idle * 1_000, maxFreeSockets: options.free }
+  const [http, https] = [new HttpAgent(given), new HttpsAgent(given)]
+  return {
+    http,
+    https,
+    close: () => {
+      http.destroy()
+      https.destroy()
+    }
+  }
 }
 
 const forbidden = (message: string) => new OutwardError({ reason: "Forbidden", message })
 
-const bySystem = async (host: string) => (await lookup(host, { all: true })).map(({ address }) => address)
+export const bySystem = async (host: string) => (await lookup(host, { all: true })).map(({ address }) => address)
 
 const most = 65_536
 
@@ -35,32 +58,46 @@ const parsed = (text: string): URL | OutwardError => {
   return url
 }
 
+/** Where the connection goes; certificate and Host are the name's. */
+const wayTo = (url: URL, address: string, connections: OutwardConnections | undefined) => {
+  if (connections !== undefined)
+    return { agent: url.protocol === "https:" ? connections.https : connections.http, hostname: address }
+  const family = isIP(address)
+  const lookup: LookupFunction = (_host, options, done) =>
+    options.all === true ? done(null, [{ address, family }]) : done(null, address, family)
+  return { agent: false, lookup }
+}
+
 const send = (
   url: URL,
   address: string,
-  { body, headers, method = "POST" }: Outward,
-  signal: AbortSignal
+  outward: Outward,
+  signal: AbortSignal,
+  again = false
 ): Promise<OutwardAnswer> =>
   new Promise((resolve, reject) => {
-    const family = isIP(address)
+    const { body, connections, headers, method = "POST" } = outward
     const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
       method,
       headers: {
         "user-agent": "mahalla",
         ...headers,
+        host: url.host,
         ...(method === "GET" ? {} : { "content-length": Buffer.byteLength(body) })
       },
-      // A connection of its own, to the address that was judged; certificate and Host are the name's.
-      agent: false,
-      lookup: (_host, options, done) =>
-        options.all === true ? done(null, [{ address, family }]) : done(null, address, family),
+      ...wayTo(url, address, connections),
       signal
     })
-    sent.once("error", reject)
+    sent.once("error", (error: NodeJS.ErrnoException) => {
+      // The other side closed a kept connection while we took it: nothing was read there.
+      if (sent.reusedSocket && error.code === "ECONNRESET" && !again && !signal.aborted)
+        send(url, address, outward, signal, true).then(resolve, reject)
+      else reject(error)
+    })
     sent.once("response", (response) => {
       const chunks: Array<Buffer> = []
       let size = 0
-      const end = () => {
+      const end = (whole: boolean) => {
         const after = Number(response.headers["retry-after"])
         resolve({
           status: response.statusCode ?? 0,
@@ -73,64 +110,75 @@ const send = (
           body: Buffer.concat(chunks).toString("utf8").slice(0, most),
           retryAfter: Number.isFinite(after) && after >= 0 ? after : undefined
         })
-        sent.destroy()
+        if (connections === undefined || !whole) sent.destroy()
       }
       response.on("data", (chunk: Buffer) => {
         chunks.push(chunk)
         size += chunk.length
-        if (size >= most) end()
+        if (size >= most) end(false)
       })
-      response.once("end", end)
+      response.once("end", () => end(true))
       response.once("error", reject)
     })
     sent.end(body)
   })
 
-/** Asks and gives the answer, whatever its status; a redirect is an answer like others. */
-export const requestOutward = Effect.fn("requestOutward")(function* (request: Outward) {
+/** An address that may be asked, and where a connection for it goes. */
+export interface Judged {
+  readonly url: URL
+  readonly address: string
+}
+
+/** Resolves the name once and judges every answer; asks nothing of the address itself. */
+export const judgeOutward = Effect.fnUntraced(function* (request: Pick<Outward, "url" | "isInside" | "resolve">) {
   const url = parsed(request.url)
   if (url instanceof OutwardError) return yield* url
   const host = url.hostname.replace(/^\[|\]$/g, "")
   const isInside = request.isInside ?? (() => false)
   // RFC 6761: whatever a resolver says of it, it is this machine.
   if (/(^|\.)localhost\.?$/.test(host) && !isInside("127.0.0.1")) return yield* forbidden("localhost is inside.")
-  const work = Effect.gen(function* () {
-    const addresses =
-      isIP(host) === 0
-        ? yield* Effect.tryPromise({
-            try: () => (request.resolve ?? bySystem)(host),
-            catch: (cause) =>
-              new OutwardError({
-                reason: "Unresolved",
-                message: `The name ${host} is not known. Check the address.`,
-                cause
-              })
-          })
-        : [host]
-    const [address] = addresses
-    // One answer of many that leads inside is enough: nobody says which of them is taken.
-    const bad = addresses.find((one) => !isPublic(one) && !isInside(one))
-    if (address === undefined || bad !== undefined)
-      return yield* forbidden(
-        `${host} leads to an address that is not public. Name its network in outwardNetworks if it is meant.`
-      )
-    const inside = isInside(address)
-    if (url.protocol !== "https:" && !inside) return yield* forbidden("Only https addresses are sent to.")
-    if (!["", "443", "8443"].includes(url.port) && !inside)
-      return yield* forbidden("Only the ports 443 and 8443 are sent to.")
-    return yield* Effect.tryPromise({
+  const addresses =
+    isIP(host) === 0
+      ? yield* Effect.tryPromise({
+          try: () => (request.resolve ?? bySystem)(host),
+          catch: (cause) =>
+            new OutwardError({
+              reason: "Unresolved",
+              message: `The name ${host} is not known. Check the address.`,
+              cause
+            })
+        })
+      : [host]
+  const [address] = addresses
+  // One answer of many that leads inside is enough: nobody says which of them is taken.
+  const bad = addresses.find((one) => !isPublic(one) && !isInside(one))
+  if (address === undefined || bad !== undefined)
+    return yield* forbidden(
+      `${host} leads to an address that is not public. Name its network in outwardNetworks if it is meant.`
+    )
+  const inside = isInside(address)
+  if (url.protocol !== "https:" && !inside) return yield* forbidden("Only https addresses are sent to.")
+  if (!["", "443", "8443"].includes(url.port) && !inside)
+    return yield* forbidden("Only the ports 443 and 8443 are sent to.")
+  return { url, address } satisfies Judged
+})
+
+/** Asks and gives the answer, whatever its status; a redirect is an answer like others. */
+export const requestOutward = Effect.fn("requestOutward")(function* (request: Outward) {
+  const work = Effect.flatMap(judgeOutward(request), ({ address, url }) =>
+    Effect.tryPromise({
       try: (signal) => send(url, address, request, signal),
       catch: (cause) =>
-        new OutwardError({ reason: "Unanswered", message: `${host} did not answer: ${String(cause)}`, cause })
+        new OutwardError({ reason: "Unanswered", message: `${url.hostname} did not answer: ${String(cause)}`, cause })
     })
-  })
+  )
   return yield* Effect.timeoutOrElse(work, {
     duration: (request.seconds ?? 15) * 1_000,
     orElse: () =>
       Effect.fail(
         new OutwardError({
           reason: "Unanswered",
-          message: `${host} has not answered in ${request.seconds ?? 15} seconds.`
+          message: `${URL.parse(request.url)?.hostname ?? "It"} has not answered in ${request.seconds ?? 15} seconds.`
         })
       )
   })

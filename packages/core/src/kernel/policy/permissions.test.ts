@@ -11,6 +11,7 @@ import { oauth } from "../../modules/oauth/index.ts"
 import { security } from "../../modules/security/index.ts"
 import { reports } from "../../modules/reports/index.ts"
 import { telemetry } from "../../modules/telemetry/index.ts"
+import { webhooks } from "../../modules/webhooks/index.ts"
 import { knows, permissionsOf } from "./permissions.ts"
 import { presetRoles } from "./presets.ts"
 
@@ -24,7 +25,8 @@ const modules = [
   payouts(),
   filings(),
   reports(),
-  notifications({ caseTypes: [] })
+  notifications({ caseTypes: [] }),
+  webhooks()
 ]
 const types = modules.flatMap((module) => module.caseTypes.map(({ definition }) => definition))
 const all = permissionsOf(

@@ -98,7 +98,8 @@ export const presetRoles: ReadonlyArray<Role> = [
       "device.read",
       "device-profile.read",
       "reading.read",
-      "asset.read"
+      "asset.read",
+      "webhook.read"
     ]
   },
   { id: "municipality-admin", title: "Administrator", permissions: ["*.*"] },

@@ -128,6 +128,22 @@ const makeAppTokens = Effect.gen(function* () {
     rolesOf([{ id: "app", title: "App", permissions: permissionsOf(scopes) }], types).get("app")!.permissions
 
   return {
+    consents: Effect.fnUntraced(function* (apps: ReadonlyArray<string>, people: ReadonlyArray<string>) {
+      const { sql, tenantId } = yield* TenantTx
+      const now = new Date(yield* Clock.currentTimeMillis)
+      // Index `oauth_grant_principal`.
+      const rows = yield* sql<{ appId: string; principalId: string; scopes: ReadonlyArray<string> }>`
+        select client_id as "appId", principal_id as "principalId", scopes from mahalla.oauth_grant
+        where tenant_id = ${tenantId} and principal_id = any (${people}::uuid[]) and client_id = any (${apps}::uuid[])
+          and revoked_at is null and expires_at > ${now}`
+      return rows.map(({ scopes, ...who }) => ({ ...who, within: expand(scopes) }))
+    }),
+    ownerOf: Effect.fnUntraced(function* (appId: string) {
+      const { sql, tenantId } = yield* TenantTx
+      const rows = yield* sql<{ ownerId: string }>`
+        select owner_id as "ownerId" from mahalla.oauth_client where tenant_id = ${tenantId} and id = ${appId}`
+      return rows[0]?.ownerId ?? null
+    }),
     looksLikeOne: (token: string) => {
       try {
         return jose.decodeProtectedHeader(token).typ === appTokenType

@@ -117,6 +117,21 @@ export const serverScopes: ReadonlyArray<Scope> = [
       ["GET", "/v1/cases/**"],
       ["GET", "/v1/attachments/**"]
     ]
+  },
+  {
+    id: "webhooks.manage",
+    text: {
+      en: "Be told of what it may see, at addresses of its own",
+      uz: "Ko‘rishi mumkin bo‘lgan narsalar haqida o‘z manzillariga xabar olish",
+      ru: "Получать на свои адреса сообщения о том, что ему видно"
+    },
+    permissions: ["webhook.read:own", "webhook.manage:own"],
+    doors: [
+      ["GET", "/v1/webhooks/**"],
+      ["POST", "/v1/webhooks/**"],
+      ["PUT", "/v1/webhooks/**"],
+      ["DELETE", "/v1/webhooks/*"]
+    ]
   }
 ]
 

@@ -36,6 +36,9 @@ export interface Things extends WaterThings {
   readonly filing: string
   /** Whom an administrator expects from the provider `country`. */
   readonly invitation: string
+  readonly webhook: string
+  readonly webhookMessage: string
+  readonly webhookRecovery: string
 }
 
 export const detector = lightDetector(({ frames }) =>
@@ -82,6 +85,21 @@ const deadLetter = async (kit: CityKit, tenant: TenantKit, text: string) => {
     [tenant.id, `dead.${text.toLowerCase()}`, text]
   )
   return rows[0]!.id
+}
+
+/** Paused: what waits for it changes nothing while somebody looks. */
+const webhook = async (admin: Client, text: string) => {
+  const made = await admin.post("/v1/webhooks", { url: `https://1.1.1.1/${text}`, description: `Webhook ${text}` })
+  expect(made.status).toBe(201)
+  const path = `/v1/webhooks/${made.body.id}`
+  await admin.call("PUT", `${path}/status`, { body: { status: "paused" } })
+  const message = await admin.post(`${path}/tests`)
+  const recovery = await admin.post(`${path}/recoveries`, { since: "2026-01-01T00:00:00Z" })
+  return {
+    webhook: String(made.body.id),
+    webhookMessage: String(message.body.id),
+    webhookRecovery: String(recovery.body.id)
+  }
 }
 
 /** Everything that a city can have one of, with a mark in every text. */
@@ -176,6 +194,7 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
   await until("confirmed", async () => (await citizen.get("/v1/me")).body.verified !== null)
   return {
     ...(await furnishWater(kit, tenant, text)),
+    ...(await webhook(admin, text)),
     mark: text,
     citizen,
     report: made.id,
@@ -196,6 +215,14 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     filing,
     invitation: String(invitation.body.id)
   }
+}
+
+/** Valid ones, by operation; nobody is there who would take what is sent. */
+export const webhookBodies: Readonly<Record<string, unknown>> = {
+  "PUT /v1/webhooks/{id}": { url: "https://1.1.1.1/", description: "At the corner", types: ["alert.*"] },
+  "PUT /v1/webhooks/{id}/status": { status: "paused" },
+  "POST /v1/webhooks/{id}/secrets": { overlap: 24 },
+  "POST /v1/webhooks/{id}/recoveries": { since: "2026-11-20T08:00:00Z" }
 }
 
 export interface Operation {
@@ -233,6 +260,7 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
   if (path.startsWith("/v1/me/sessions")) return [things.session]
   if (path.includes("/apps/")) return [things.app]
+  if (path.startsWith("/v1/webhooks")) return [things.webhook]
   const water = waterIds(path, things)
   if (water !== undefined) return water
   return [things.report]
@@ -255,6 +283,8 @@ export const addresses = (path: string, things: Things, tenant: TenantKit): Read
         .replace("{access}", tenant.staff.inspector.id)
         .replace("{provider}", things.mark.toLowerCase())
         .replace("{link}", things.invitation)
+        .replace("{message}", things.webhookMessage)
+        .replace("{recovery}", things.webhookRecovery)
         .replace("{code}", things.mark.toLowerCase())
         .replace("{attachment}", things.attachment)
         .replace("{upload}", things.unattached)
@@ -271,6 +301,7 @@ export const bodyFor = (method: string, path: string, things: Things): unknown =
   if (path.endsWith("/comments")) return { text: "from another city" }
   if (path.endsWith("/links")) return { kind: "caused-by", to: things.violation }
   if (path.endsWith("/merge")) return { into: things.report }
+  if (path.startsWith("/v1/webhooks")) return webhookBodies[`${method} ${path}`] ?? {}
   if (path.endsWith("/apps/{id}/status")) return { status: "blocked" }
   if (path.endsWith("/assignee")) return { assigneeId: things.citizen.id }
   if (path.endsWith("/openid")) return { provider: "country", claim: "sub", value: things.mark }
@@ -304,6 +335,8 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.violation,
     things.attachment,
     things.payout,
+    things.account,
+    things.difference,
     things.grant,
     things.delegation,
     things.territory,
@@ -312,6 +345,9 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.identityCheck,
     things.filing,
     things.invitation,
+    things.webhook,
+    things.webhookMessage,
+    things.webhookRecovery,
     ...Object.keys(phantomWater(things)).map((name) => things[name as keyof WaterThings])
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
@@ -327,6 +363,8 @@ export const phantom = (things: Things): Things => ({
   violation: randomUUID(),
   attachment: randomUUID(),
   payout: randomUUID(),
+  account: randomUUID(),
+  difference: randomUUID(),
   grant: randomUUID(),
   role: "role-zarhal9",
   delegation: randomUUID(),
@@ -337,7 +375,10 @@ export const phantom = (things: Things): Things => ({
   session: randomUUID(),
   identityCheck: randomUUID(),
   filing: randomUUID(),
-  invitation: randomUUID()
+  invitation: randomUUID(),
+  webhook: randomUUID(),
+  webhookMessage: randomUUID(),
+  webhookRecovery: randomUUID()
 })
 
 /** A city with staff that nobody has. */

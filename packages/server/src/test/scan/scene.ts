@@ -150,6 +150,7 @@ const readyThings = async (kit: CityKit, { asset, device, network, rule }: Thing
   const started = await step("work-order", await order(), "dispatch", { crew: "North" })
   await step("work-order", started, "start")
   const rota = await made("/v1/rotas", { name: "Loose", shifts: [shift(admin.id)], rotations: [] })
+  const webhook = await made("/v1/webhooks", { url: "https://1.1.1.1/", types: ["nothing.*"] })
   const geometry = { type: "Point", coordinates: [66.99, 39.65] }
   const valve = await made("/v1/assets", { networkId: network, kind: "valve", externalId: "Loose", geometry })
   const transition = (type: string, id: string, ...names: ReadonlyArray<string>) =>
@@ -163,6 +164,7 @@ const readyThings = async (kit: CityKit, { asset, device, network, rule }: Thing
       ...transition("work-order", dispatched, "start"),
       ...transition("work-order", started, "finish"),
       ["DELETE /v1/rotas/{id}", rota],
+      ["DELETE /v1/webhooks/{id}", webhook],
       ["DELETE /v1/assets/{id}", valve]
     ])
   }

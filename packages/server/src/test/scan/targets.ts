@@ -1,4 +1,5 @@
 /** The operations of the city's own API document as requests that are valid, each with the places in it that a scanner may fill. */
+import { webhookBodies } from "../isolation/things.ts"
 import { waterBodies, waterIds } from "../isolation/water.ts"
 import type { Scene } from "./scene.ts"
 
@@ -101,6 +102,9 @@ const ownQuery = (scene: Scene): Readonly<Record<string, Values>> => ({
     fresh: "true",
     language: "uz"
   },
+  "GET /v1/webhooks": { status: "paused", principal: scene.kit.samarkand.staff["municipality-admin"].id, cursor: null },
+  "GET /v1/webhooks/{id}/messages": { state: "waiting", type: "webhook.test", cursor: null },
+  "GET /v1/webhooks/{id}/attempts": { message: scene.things.webhookMessage, delivered: "false", cursor: null },
   ...waterQuery(scene),
   "GET /v1/planted/streets": { name: "Registon", column: "name" },
   "GET /v1/planted/greeting": { name: "Registon" },
@@ -149,6 +153,7 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     if (label.includes("/v1/me/sessions")) return things.session
     if (label.includes("/v1/api-keys")) return scene.apiKey
     if (label.includes("/v1/erasures")) return scene.erasure
+    if (label.includes("/v1/webhooks")) return things.webhook
     if (label.includes("/v1/me/apps")) return scene.connectedApp
     if (label.includes("/apps/")) return things.app
     if (label.includes("/planted/")) return "1"
@@ -170,6 +175,8 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     credential: things.credential,
     command: things.command,
     override: things.override,
+    message: things.webhookMessage,
+    recovery: things.webhookRecovery,
     z: "14",
     x: "11239",
     y: "6291.mvt",
@@ -184,6 +191,16 @@ const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
   const days = [1, 2, 3, 4, 5]
   const ticket = { ticket: "A".repeat(43), codeVerifier: "A".repeat(43) }
   return {
+    ...webhookBodies,
+    "POST /v1/webhooks": {
+      url: "https://1.1.1.1/scan",
+      description: "Scan",
+      types: ["alert.*"],
+      caseTypes: ["traffic-report"],
+      territoryId: things.territory,
+      ordered: true,
+      ed25519: true
+    },
     ...waterBodies({ ...things, alert: scene.looseAlert }, scene.staff),
     "POST /v1/cases/{type}/{id}/comments": { text: "Seen", visibility: "public" },
     "POST /v1/cases/{type}/{id}/links": { kind: "caused-by", to: reports[1]!.id },
