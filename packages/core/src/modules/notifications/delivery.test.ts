@@ -245,21 +245,15 @@ layer(newsRoom(inject("postgresUrl")), { excludeTestServices: true })("a message
           )
         )
         assert.lengthOf(yield* messages, 0)
-        for (const table of [
-          "notification_address",
-          "notification_preference",
-          "digest_item",
-          "digest_due",
-          "message_attempt"
-        ])
-          assert.lengthOf(
-            yield* rows(
-              ({ sql, tenantId }) =>
-                sql`select 1 as one from ${sql.literal(`mahalla.${table}`)} where tenant_id = ${tenantId}`
-            ),
-            0,
-            table
-          )
+        const left = yield* rows(
+          ({ sql, tenantId }) => sql`
+            select 1 as one from mahalla.notification_address where tenant_id = ${tenantId}
+            union all select 1 from mahalla.notification_preference where tenant_id = ${tenantId}
+            union all select 1 from mahalla.digest_item where tenant_id = ${tenantId}
+            union all select 1 from mahalla.digest_due where tenant_id = ${tenantId}
+            union all select 1 from mahalla.message_attempt where tenant_id = ${tenantId}`
+        )
+        assert.lengthOf(left, 0)
       })
     )
   )

@@ -16,7 +16,7 @@ export const Key = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9-]{0,59}$/
   description: "Lower case letters, digits and dashes"
 })
 /** What people switch on and off together, as `cases`, `alerts`, `city`. */
-export const Category = Key
+export const Category = Key.annotate({ identifier: "NotificationCategory" })
 export const Language = Schema.String.check(
   Schema.isPattern(/^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?$/)
 ).annotate({

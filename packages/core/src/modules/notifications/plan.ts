@@ -9,7 +9,7 @@ import type { NotificationSettings } from "../../kernel/tenancy/Tenant.ts"
 import { chainOf, type Values } from "./format.ts"
 import { choicesOf, type Listener, type Target } from "./listeners.ts"
 import type { ChannelKind, Urgency } from "./model.ts"
-import { render, type Words } from "./templates.ts"
+import { render, type Rendered, type Words } from "./templates.ts"
 
 export interface Plan {
   readonly source: "event" | "digest" | "broadcast" | "test"
@@ -26,6 +26,8 @@ export interface Plan {
   readonly expiresAt: Date | null
   readonly words: Words
   readonly values: (chain: ReadonlyArray<string>) => Values
+  /** What was rendered already, where everybody's values are the same. */
+  readonly known?: Map<string, Rendered>
 }
 
 export interface CityFacts {
@@ -52,12 +54,17 @@ export interface PlannedMessage {
 
 /** What somebody reads on a channel. */
 export const rendered = (
-  { values, words }: Pick<Plan, "values" | "words">,
+  { known, values, words }: Pick<Plan, "known" | "values" | "words">,
   kind: ChannelKind,
   chain: ReadonlyArray<string>
-) => {
+): Rendered => {
+  const name = `${kind} ${chain[0] ?? ""}`
+  const before = known?.get(name)
+  if (before !== undefined) return before
   const found = words.of(kind, chain)
-  return render(found?.[0] ?? "en", found?.[1] ?? { text: "" }, values(chain))
+  const made = render(found?.[0] ?? "en", found?.[1] ?? { text: "" }, values(chain))
+  known?.set(name, made)
+  return made
 }
 
 /** One person's messages; none where nothing reaches them. */

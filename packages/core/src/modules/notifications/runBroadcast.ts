@@ -61,7 +61,8 @@ export const nextPage = Effect.fn("notifications.broadcastPage")(function* (broa
     },
     ...{ channels: broadcast.channels ?? undefined, wait: 0, expiresAt: broadcast.expiresAt },
     words: yield* wordsOfBroadcast(broadcast),
-    values: () => ({ city: city.name })
+    values: () => ({ city: city.name }),
+    known: new Map()
   }
   const rows: Array<PlannedMessage> = []
   let unreachable = 0

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Messenger, SendOutcome } from "../../ports/Messenger.ts"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { enqueue } from "../../kernel/jobs/enqueue.ts"
-import { JobFailure } from "../../kernel/jobs/Job.ts"
+import { JobFailure, type JobInfo } from "../../kernel/jobs/Job.ts"
 import { phoneOf } from "../../kernel/personal/people.ts"
 import { Messengers } from "../../kernel/ports.ts"
 import { addressColumn } from "./addresses.ts"
@@ -36,6 +36,7 @@ interface Pending {
   readonly state: MessageState
   readonly attempts: number
   readonly claimedUntil: Date | null
+  readonly claimedBy: string | null
   readonly expiresAt: Date | null
   readonly link: string | null
   readonly status: string
@@ -55,7 +56,7 @@ const load = Effect.fnUntraced(function* (messageId: string) {
   const { sql, tenantId } = yield* TenantTx
   const [row] = yield* sql<Pending>`
     select m.id, m.principal_id as "principalId", m.channel, m.address_id as "addressId", a.address_sealed, m.source, m.category, m.urgency,
-      m.language, m.subject, m.text, m.html, m.state, m.attempts, m.claimed_until as "claimedUntil", m.expires_at as "expiresAt",
+      m.language, m.subject, m.text, m.html, m.state, m.attempts, m.claimed_until as "claimedUntil", m.claimed_by as "claimedBy", m.expires_at as "expiresAt",
       case when c.id is not null then c.type || '/' || c.id end as link, p.status, p.phone, p.phone_sealed,
       f.quiet, f.quiet_from as "quietFrom", f.quiet_until as "quietUntil", f.categories, b.state as broadcast
     from mahalla.message m
@@ -116,12 +117,13 @@ type Verdict =
 const done = { go: "done" } satisfies Verdict
 
 /** Claims a message for one try, or says what becomes of it instead. */
-const claim = Effect.fnUntraced(function* (messageId: string) {
+const claim = Effect.fnUntraced(function* (messageId: string, jobId: string) {
   const { sql, tenantId } = yield* TenantTx
   const row = yield* load(messageId)
   if (row === undefined || (row.state !== "queued" && row.state !== "unknown")) return done
   const now = yield* Clock.currentTimeMillis
-  if (row.claimedUntil !== null && row.claimedUntil.getTime() > now) return { go: "busy" } satisfies Verdict
+  if (row.claimedUntil !== null && row.claimedUntil.getTime() > now && row.claimedBy !== jobId)
+    return { go: "busy" } satisfies Verdict
   const end = (state: "cancelled" | "expired" | "failed" | "suppressed", detail: string) =>
     Effect.as(endWithout(row.id, state, detail), done)
   if (row.broadcast === "cancelled") return yield* end("cancelled", "The broadcast was cancelled.")
@@ -150,7 +152,7 @@ const claim = Effect.fnUntraced(function* (messageId: string) {
   }
   const attempt = row.attempts + 1
   yield* sql`
-    update mahalla.message set attempts = ${attempt}, claimed_until = ${new Date(now + claimFor)}, changed_at = ${new Date(now)}
+    update mahalla.message set attempts = ${attempt}, claimed_until = ${new Date(now + claimFor)}, claimed_by = ${jobId}, changed_at = ${new Date(now)}
     where tenant_id = ${tenantId} and id = ${row.id}`
   yield* sql`
     insert into mahalla.message_attempt (tenant_id, message_id, attempt, state, began_at)
@@ -184,15 +186,13 @@ const messageOf = Effect.fnUntraced(function* (tenantId: string, row: Pending, t
 /** Tries whose answer was lost, after which nobody asks again. */
 const unknownTries = 5
 
-export interface Tries {
-  readonly attempt: number
-  readonly maxAttempts: number
-}
+/** The job that sends it. */
+type Tries = Pick<JobInfo, "id" | "attempt" | "maxAttempts">
 
 /** Hands a message over. Fails with a `JobFailure` where it is worth another try. */
 export const sendOne = Effect.fn("notifications.send")(function* (tenantId: string, messageId: string, tries: Tries) {
   const inside = withTenant(tenantId)
-  const verdict = yield* inside(claim(messageId))
+  const verdict = yield* inside(claim(messageId, tries.id))
   if (verdict.go === "done") return
   if (verdict.go === "busy")
     return yield* new JobFailure({ message: `Message ${messageId} is being handed over elsewhere.`, permanent: false })

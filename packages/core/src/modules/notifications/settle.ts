@@ -119,7 +119,8 @@ export const settle = Effect.fn("notifications.settle")(function* (
   yield* endAttempt(row.id, attempt, { state, code, detail: said })
   const expired = state === "refused" && outcome.code === "expired"
   const next: MessageState = expired ? "expired" : state
-  const { cost = undefined, parts = null } = state === "accepted" ? outcome : {}
+  const cost = state === "accepted" ? outcome.cost : undefined
+  const parts = state === "accepted" ? (outcome.parts ?? null) : null
   const [found] = yield* sql<{ state: MessageState; handed: boolean }>`
     select state, handed_at is not null as handed from mahalla.message where tenant_id = ${tenantId} and id = ${row.id} for update`
   if (found === undefined) return

@@ -189,13 +189,29 @@ export const notificationsHandlers = HttpApiBuilder.group(NotificationsApi, "not
     )
 )
 
-const broadcastView = ({ createdAt, endedAt, expiresAt, filters, reached: _, startedAt, ...broadcast }: Broadcast) => ({
-  ...broadcast,
-  filters: { ...filters },
-  createdAt: createdAt.toISOString(),
-  expiresAt: expiresAt?.toISOString() ?? null,
-  startedAt: startedAt?.toISOString() ?? null,
-  endedAt: endedAt?.toISOString() ?? null
+const broadcastView = (broadcast: Broadcast) => ({
+  id: broadcast.id,
+  state: broadcast.state,
+  territoryId: broadcast.territoryId,
+  filters: { ...broadcast.filters },
+  category: broadcast.category,
+  urgency: broadcast.urgency,
+  texts: broadcast.texts,
+  template: broadcast.template,
+  channels: broadcast.channels,
+  expiresAt: broadcast.expiresAt?.toISOString() ?? null,
+  resolved: broadcast.resolved,
+  seen: broadcast.seen,
+  queued: broadcast.queued,
+  unreachable: broadcast.unreachable,
+  recipients: broadcast.recipients,
+  createdBy: broadcast.createdBy,
+  startedBy: broadcast.startedBy,
+  approvedBy: broadcast.approvedBy,
+  version: broadcast.version,
+  createdAt: broadcast.createdAt.toISOString(),
+  startedAt: broadcast.startedAt?.toISOString() ?? null,
+  endedAt: broadcast.endedAt?.toISOString() ?? null
 })
 const answer = (broadcast: Broadcast) => answerOf(broadcastView(broadcast))
 

@@ -9,7 +9,7 @@ import { Actor } from "../../kernel/policy/Principal.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
 import { chainOf, format, htmlMistake, inChain, textMistake, type Values } from "./format.ts"
 import { type ChannelKind, TemplateChanged, type TemplateText, type TemplateTexts } from "./model.ts"
-import { type BuiltIn, builtIn, caseVariables, safeText } from "./texts.ts"
+import { builtIn, caseVariables, safeText } from "./texts.ts"
 
 /** Of one kind of channel, or of all that have no words of their own. */
 export type TemplateChannel = ChannelKind | "any"
@@ -209,7 +209,7 @@ export const isTemplate = Effect.fnUntraced(function* (key: string) {
   return Object.hasOwn(builtIn, key) || (yield* rowsOf(key)).some(({ texts }) => texts !== null)
 })
 
-const samples: Readonly<Record<keyof BuiltIn | string, string | number>> = {
+const samples: Values = {
   title: "Pothole",
   reference: "7F3K-9QXZ",
   state: "Fixed",

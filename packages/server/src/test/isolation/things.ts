@@ -29,6 +29,10 @@ export interface Things extends WaterThings {
   readonly identityCheck: string
   /** Whom an administrator expects from the provider `country`. */
   readonly invitation: string
+  readonly broadcast: string
+  readonly message: string
+  /** Out of a category, without a sign-in. */
+  readonly notificationLink: string
 }
 
 export const detector = lightDetector(({ frames }) =>
@@ -119,10 +123,21 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
   })
   const expected = { provider: "country", claim: "email", value: `${text.toLowerCase()}@city.example` }
   const invitation = await admin.post(`/v1/principals/${staff.body.id}/openid`, expected)
+  await admin.call("PUT", `/v1/notification-templates/key-${text.toLowerCase()}/any`, {
+    body: { texts: { en: { text: `Template ${text}` } } }
+  })
+  await citizen.call("PUT", "/v1/me/notification-email", { body: { address: `${text.toLowerCase()}@mail.example` } })
+  const broadcast = await admin.post("/v1/broadcasts", {
+    category: "city",
+    urgency: "normal",
+    texts: { en: { text: `Broadcast ${text}` } }
+  })
+  expect(broadcast.status).toBe(201)
   await until("told", async () => {
     const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
     return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
   })
+  const message = String((await citizen.get("/v1/me/messages")).body.items[0].id)
   const check = await citizen.post("/v1/me/identity-checks", {
     register: "light-register",
     number: "31207901234567",
@@ -147,7 +162,10 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     app: String(app.body.id),
     session: String((await citizen.get("/v1/me/sessions")).body.items[0].id),
     identityCheck: String(check.body.id),
-    invitation: String(invitation.body.id)
+    invitation: String(invitation.body.id),
+    broadcast: String(broadcast.body.id),
+    message,
+    notificationLink: `u.${citizen.id}.cases.${"A".repeat(24)}`
   }
 }
 
@@ -183,6 +201,8 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/dead-letters")) return [things.deadLetter]
   if (path.startsWith("/v1/me/sessions")) return [things.session]
   if (path.includes("/apps/")) return [things.app]
+  if (path.startsWith("/v1/broadcasts")) return [things.broadcast]
+  if (path.startsWith("/v1/messages")) return [things.message]
   const water = waterIds(path, things)
   if (water !== undefined) return water
   return [things.report]
@@ -210,6 +230,9 @@ export const addresses = (path: string, things: Things, tenant: TenantKit): Read
         .replace("{credential}", things.credential)
         .replace("{command}", things.command)
         .replace("{override}", things.override)
+        .replace("{key}", `key-${things.mark.toLowerCase()}`)
+        .replace("{channel}", "any")
+        .replace("{token}", things.notificationLink)
         .replace("{z}/{x}/{y}", "14/11239/6291.mvt")
     )
   )
@@ -260,6 +283,8 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.session,
     things.identityCheck,
     things.invitation,
+    things.broadcast,
+    things.message,
     ...Object.keys(phantomWater(things)).map((name) => things[name as keyof WaterThings])
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
@@ -284,7 +309,10 @@ export const phantom = (things: Things): Things => ({
   app: randomUUID(),
   session: randomUUID(),
   identityCheck: randomUUID(),
-  invitation: randomUUID()
+  invitation: randomUUID(),
+  broadcast: randomUUID(),
+  message: randomUUID(),
+  notificationLink: `u.${randomUUID()}.cases.${"A".repeat(24)}`
 })
 
 /** A city with staff that nobody has. */

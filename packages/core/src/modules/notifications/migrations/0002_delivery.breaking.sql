@@ -16,8 +16,9 @@ alter table mahalla.message
   add column after_id uuid,
   add column wait_seconds integer check (wait_seconds >= 0),
   add column attempts smallint not null default 0,
-  -- Somebody is handing it over until then.
+  -- A job is handing it over until then. The same job may begin again: its earlier try is dead.
   add column claimed_until timestamptz,
+  add column claimed_by uuid,
   -- Not before this moment.
   add column send_at timestamptz,
   add column expires_at timestamptz,
