@@ -16,19 +16,24 @@ const textOf = (meaning: LinkMeaning): string =>
   meaning.kind === "unsubscribe" ? `u.${meaning.personId}.${meaning.category}` : `e.${meaning.addressId}`
 
 const codeOf = (tenantId: string, text: string) =>
-  Effect.map(Keys, ({ mac }) => Buffer.from(mac(purpose, `${tenantId}.${text}`)).subarray(0, 18))
+  Effect.map(Keys, ({ mac }) =>
+    Buffer.from(mac(purpose, `${tenantId}.${text}`))
+      .subarray(0, 18)
+      .toString("base64url")
+  )
 
 /** Text of `[A-Za-z0-9._-]` that means this in one tenant, for ever. */
 export const linkToken = Effect.fnUntraced(function* (tenantId: string, meaning: LinkMeaning) {
   const text = textOf(meaning)
-  return `${text}.${(yield* codeOf(tenantId, text)).toString("base64url")}`
+  return `${text}.${yield* codeOf(tenantId, text)}`
 })
 
 /** What a token means in a tenant; undefined for one that we did not make. */
 export const meaningOf = Effect.fnUntraced(function* (tenantId: string, token: string) {
   const cut = token.lastIndexOf(".")
   const text = token.slice(0, Math.max(cut, 0))
-  const [given, expected] = [Buffer.from(token.slice(cut + 1), "base64url"), yield* codeOf(tenantId, text)]
+  // As text: there are several spellings of the same bytes.
+  const [given, expected] = [Buffer.from(token.slice(cut + 1)), Buffer.from(yield* codeOf(tenantId, text))]
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
   const [kind, id = "", category = ""] = text.split(".")
   return kind === "u"
