@@ -5,6 +5,7 @@ import { type CaseTypeDefinition, defineCaseType } from "../kernel/cases/CaseTyp
 import { createCase, type CreateCase } from "../kernel/cases/create.ts"
 import { CaseTypes, makeCaseTypes, storeCaseTypes } from "../kernel/cases/registry.ts"
 import { type Database, TenantTx, withPlatform, withTenant } from "../kernel/db/Database.ts"
+import type { Migration } from "../kernel/db/Migration.ts"
 import { Policy } from "../kernel/policy/Policy.ts"
 import { presetRoles, rolesOf } from "../kernel/policy/presets.ts"
 import { Actor, anonymous, type Principal, system } from "../kernel/policy/Principal.ts"
@@ -74,13 +75,14 @@ const shelter: CaseTypeDefinition = {
   search: ["text"]
 }
 
-const types = makeCaseTypes([pothole, matter, shelter].map((definition) => defineCaseType({ definition })))
+export const caseTypes = [pothole, matter, shelter].map((definition) => defineCaseType({ definition }))
+const types = makeCaseTypes(caseTypes)
 export const definitions = { pothole, matter, shelter }
 
-/** The kernel with the two types stored. */
-export const caseRooms = (postgresUrl: string) =>
+/** The kernel with the types stored. `more`: migrations of modules. */
+export const caseRooms = (postgresUrl: string, more: ReadonlyArray<Migration> = []) =>
   Layer.effectDiscard(withPlatform(storeCaseTypes(types.all))).pipe(
-    Layer.provideMerge(testKernel({ postgresUrl, maxConnections: 16 })),
+    Layer.provideMerge(testKernel({ postgresUrl, migrations: more, maxConnections: 16 })),
     Layer.provideMerge(Layer.succeed(CaseTypes, types)),
     Layer.provideMerge(Layer.succeed(Policy, { roles: rolesOf(presetRoles, Object.keys(definitions)) }))
   )

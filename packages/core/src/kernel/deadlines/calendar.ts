@@ -66,6 +66,10 @@ export const clocksOf = (timeZone: string) => {
 /** Minutes since midnight of `HH:MM`. */
 export const minutesOf = (text: string): number => Number(text.slice(0, 2)) * 60 + Number(text.slice(3))
 
+/** `HH:MM` of a minute of the day, 0–1439. */
+export const clockOf = (minutes: number): string =>
+  `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`
+
 /** The office hours of one calendar, as instants. */
 const officeHours = (calendar: WorkingCalendar, timeZone: string) => {
   const { instant, local } = clocksOf(timeZone)

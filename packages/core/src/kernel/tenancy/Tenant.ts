@@ -38,6 +38,9 @@ const TimeZone = Schema.String.check(
   )
 )
 
+/** `HH:MM`. */
+const LocalTime = Schema.String.check(Schema.isPattern(/^([01]\d|2[0-3]):[0-5]\d$/))
+
 const Origin = Schema.String.check(
   Schema.makeFilter(
     (text: string) =>
@@ -49,6 +52,29 @@ const Origin = Schema.String.check(
 
 /** As text: sums outgrow the numbers of some languages. */
 const MinorUnits = Schema.String.check(Schema.isPattern(/^(?:0|[1-9]\d{0,14})$/))
+
+const Hours = { from: LocalTime, until: LocalTime }
+
+export const NotificationSettings = Schema.Struct({
+  /** Local times between which nobody is called who has chosen none of their own; at weekends others, where they are given. Default: none. */
+  quietHours: Schema.optionalKey(Schema.Struct({ ...Hours, weekend: Schema.optionalKey(Schema.Struct(Hours)) })),
+  /** Kinds of channel in the order of choice. Default: sms, else outbox. */
+  channels: Schema.optionalKey(
+    Schema.Array(Schema.Literals(["sms", "email", "push", "telegram", "outbox"])).check(
+      Schema.isMinLength(1),
+      Schema.isUnique()
+    )
+  ),
+  /** Messages to one person in a day that are not urgent; further ones are not sent. Default 50. */
+  perDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 }))),
+  /** What messages of a day may cost, in minor units of the currency; what is not urgent then waits for the next day. Default: no limit. */
+  budgetPerDay: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000_000 }))),
+  /** Recipients above which a broadcast waits until a second member of staff has agreed. Default: never. */
+  approveAbove: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 }))),
+  /** Where an app shows a case, with `{type}` and `{id}` in it. Default: messages lead nowhere. */
+  caseLink: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^https:\/\/\S{1,500}$/)))
+})
+export type NotificationSettings = typeof NotificationSettings.Type
 
 export const TenantSettings = Schema.Struct({
   /** IANA name, as `Asia/Tashkent`. */
@@ -93,6 +119,8 @@ export const TenantSettings = Schema.Struct({
   newDeviceHours: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_760 }))),
   /** Minutes without its condition after which an alert that came and went too often is cleared; 0: at once. Default 15. */
   alertCalmMinutes: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 10_080 }))),
+  /** How people are told of things. */
+  notifications: Schema.optionalKey(NotificationSettings),
   /** Days that kinds of data are kept, instead of the defaults; null: for ever. GET /v1/retention names the kinds. */
   retention: Schema.optionalKey(
     Schema.Record(Schema.String, Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 36_500 }))))

@@ -8,6 +8,7 @@ import type { AlertEscalated } from "./climb.ts"
 const text: LocalizedText = {
   en: "{title} {reference}: nobody has acknowledged it yet. {summary}",
   uz: "{title} {reference}: hali hech kim ko‘rmadi. {summary}",
+  "uz-Cyrl": "{title} {reference}: ҳали ҳеч ким кўрмади. {summary}",
   ru: "{title} {reference}: ещё никто не квитировал. {summary}",
   ka: "{title} {reference}: ჯერ არავის მიუღია. {summary}"
 }

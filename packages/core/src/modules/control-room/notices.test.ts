@@ -108,7 +108,7 @@ layer(controlRooms(inject("postgresUrl"), migrations).pipe(Layer.provideMerge(ch
         const [message] = yield* rows<{ id: string }>(
           ({ sql }) => sql`select id from mahalla.message order by id offset 1`
         )
-        yield* jobs[0]!.run({ messageId: message!.id }, { tenantId } as JobInfo)
+        yield* jobs[0]!.run({ messageId: message!.id }, { id: message!.id, tenantId } as JobInfo)
         const sent = yield* Effect.flatMap(Messenger, (messenger) => messenger.outbox!({ tenantId }))
         assert.deepStrictEqual(
           sent.map(({ to }) => to),

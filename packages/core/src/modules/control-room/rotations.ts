@@ -1,9 +1,8 @@
 /** Rotations of a rota as rows: who takes turns, and when they hand over. */
 import * as Effect from "effect/Effect"
-import { dateOf, type Day, minutesOf } from "../../kernel/deadlines/calendar.ts"
+import { clockOf, dateOf, minutesOf, type Day } from "../../kernel/deadlines/calendar.ts"
 import { TenantTx } from "../../kernel/db/Database.ts"
 import { newId } from "../../kernel/ids.ts"
-import { clockOf } from "./clock.ts"
 import type { Rotation } from "./rota.ts"
 
 /** Local dates and times in the tenant's time zone. */

@@ -4,6 +4,7 @@ import type { CodePurpose } from "./model.ts"
 const texts: Readonly<Record<string, (code: string, city: string) => string>> = {
   en: (code, city) => `${code} is your code for ${city}. Tell it to nobody.`,
   uz: (code, city) => `${city} uchun kodingiz: ${code}. Uni hech kimga aytmang.`,
+  "uz-Cyrl": (code, city) => `${city} учун кодингиз: ${code}. Уни ҳеч кимга айтманг.`,
   ru: (code, city) => `${code}: ваш код для ${city}. Никому его не сообщайте.`,
   ka: (code, city) => `${code}: თქვენი კოდი, ${city}. არავის უთხრათ.`
 }
@@ -11,6 +12,7 @@ const texts: Readonly<Record<string, (code: string, city: string) => string>> = 
 const deletion: typeof texts = {
   en: (code, city) => `${code} is the code to DELETE your account in ${city}. Tell it to nobody.`,
   uz: (code, city) => `${city}: hisobingizni O'CHIRISH kodi: ${code}. Uni hech kimga aytmang.`,
+  "uz-Cyrl": (code, city) => `${city}: ҳисобингизни ЎЧИРИШ коди: ${code}. Уни ҳеч кимга айтманг.`,
   ru: (code, city) => `${code}: код для УДАЛЕНИЯ вашей учётной записи, ${city}. Никому его не сообщайте.`,
   ka: (code, city) => `${code}: კოდი ანგარიშის წასაშლელად, ${city}. არავის უთხრათ.`
 }
@@ -49,6 +51,18 @@ const notices: Readonly<Record<string, Readonly<Record<NoticeKind, string>>>> = 
     "openid-linked":
       "Endi boshqa tizimdagi hisob orqali sizning nomingizdan kirish mumkin. Bu siz bo'lmasangiz, uni ilovada olib tashlang.",
     "openid-unlinked": "Boshqa tizimdagi hisob orqali endi sizning nomingizdan kirib bo'lmaydi."
+  },
+  "uz-Cyrl": {
+    "new-device": "Ҳисобингизга янги қурилмадан кирилди. Бу сиз бўлмасангиз, иловада ўша сеансни якунланг.",
+    "session-copied": "Сеансингиз икки жойда ишлатилди ва якунланди. Қайтадан киринг.",
+    "factor-added": "Ҳисобингизга иккинчи тасдиқлаш усули қўшилди.",
+    "factor-removed": "Ҳисобингиздан иккинчи тасдиқлаш усули олиб ташланди.",
+    "identity-confirmed": "Шахсингиз реестр томонидан тасдиқланди. Сўраган сиз бўлмасангиз, шаҳарга хабар беринг.",
+    "identity-tried":
+      "Кимдир сизнинг шахсингиз билан бошқа ҳисобни тасдиқламоқчи бўлди. Бу сиз бўлмасангиз, шаҳарга хабар беринг.",
+    "openid-linked":
+      "Энди бошқа тизимдаги ҳисоб орқали сизнинг номингиздан кириш мумкин. Бу сиз бўлмасангиз, уни иловада олиб ташланг.",
+    "openid-unlinked": "Бошқа тизимдаги ҳисоб орқали энди сизнинг номингиздан кириб бўлмайди."
   },
   ru: {
     "new-device": "В вашу учётную запись вошли с нового устройства. Если это не вы, завершите этот сеанс в приложении.",

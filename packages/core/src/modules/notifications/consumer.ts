@@ -1,43 +1,54 @@
-/** Hears every event and writes down who is to hear of it; sending is a job. */
+/** Hears every event and writes down who is to hear of it, at once or in their next digest; sending is a job. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { TenantTx } from "../../kernel/db/Database.ts"
 import type { Consumer } from "../../kernel/events/Consumer.ts"
 import type { StoredEvent } from "../../kernel/events/Event.ts"
 import type { Erased } from "../../kernel/Erased.ts"
-import { newId } from "../../kernel/ids.ts"
-import { enqueue } from "../../kernel/jobs/enqueue.ts"
-import { Messengers } from "../../kernel/ports.ts"
+import { cityFacts } from "./city.ts"
+import { keepForDigest } from "./digests.ts"
+import { listenersOf } from "./listeners.ts"
 import { newsOf } from "./news.ts"
+import { type Plan, tell } from "./plan.ts"
+import { wordsOfTemplate } from "./templates.ts"
 
-const tell = Effect.fn("notifications.tell")(function* (event: StoredEvent) {
+/** Minutes. */
+const usual = { wait: 5, expires: 4_320 }
+
+const tellOf = Effect.fn("notifications.tell")(function* (event: StoredEvent) {
   if (event.caseId === null) return
-  const { sql, tenantId } = yield* TenantTx
-  const messengers = yield* Messengers
-  const channel =
-    [...messengers].find(([, one]) => one.channel === "sms") ??
-    [...messengers].find(([, one]) => one.channel === "outbox")
-  if (channel === undefined) return
-  const news = yield* newsOf(event, event.caseId)
-  if (news === undefined) return
-  const rows = yield* sql<{
-    reference: string
-  }>`select reference from mahalla.civic_case where tenant_id = ${tenantId} and id = ${event.caseId}`
-  const at = new Date(yield* Clock.currentTimeMillis)
-  for (const person of news.people) {
-    const id = yield* newId
-    const text = news.text(rows[0]?.reference ?? "", person.language)
-    const made = yield* sql`
-      insert into mahalla.message (tenant_id, id, principal_id, event_id, case_id, channel, text, language, created_at, changed_at)
-      values (${tenantId}, ${id}, ${person.id}, ${event.id}, ${event.caseId}, ${channel[0]}, ${text}, ${person.language}, ${at}, ${at})
-      on conflict do nothing returning id`
-    if (made.length > 0) yield* enqueue([{ topic: "notifications.send", body: { messageId: id } }])
+  const city = yield* cityFacts
+  const told = new Set<string>()
+  for (const { people, rule, values } of yield* newsOf(event, event.caseId, city)) {
+    const { category, channels, expires = usual.expires, mode, template, urgency, wait = usual.wait } = rule.definition
+    const listeners = (yield* listenersOf(people)).filter(({ id }) => !told.has(id))
+    if (listeners.length === 0) continue
+    const plan: Plan = {
+      source: "event",
+      eventId: event.id,
+      caseId: event.caseId,
+      category,
+      urgency,
+      channels,
+      mode,
+      wait: wait * 60,
+      expiresAt: new Date((yield* Clock.currentTimeMillis) + expires * 60_000),
+      words: yield* wordsOfTemplate(template),
+      values
+    }
+    const later = urgency === "digest" ? listeners.filter(({ digest }) => digest !== "immediately") : []
+    yield* keepForDigest(later, plan, city)
+    yield* tell(
+      listeners.filter((person) => !later.includes(person)),
+      plan,
+      city
+    )
+    for (const { id } of listeners) told.add(id)
   }
 })
 
-/** Every event of every case type; `tell` decides. */
+/** Every event of every case type; the city's rules decide. */
 export const notificationsConsumer = (types: ReadonlyArray<string>): Consumer<unknown, Erased> => ({
   id: "notifications",
   types,
-  handle: tell
+  handle: tellOf
 })

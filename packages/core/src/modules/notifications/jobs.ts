@@ -1,65 +1,58 @@
-/** Sending what was written down. Our id goes with it, so a repeat after a lost answer is recognised by channels that can. */
+/** Sending what was written down, one message or a part of a broadcast at a time, and looking after those that did not arrive. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { TenantTx, withTenant } from "../../kernel/db/Database.ts"
 import { defineJob, JobFailure } from "../../kernel/jobs/Job.ts"
-import { mask } from "../../kernel/mask.ts"
-import { phoneOf } from "../../kernel/personal/people.ts"
-import { Messengers } from "../../kernel/ports.ts"
-
-interface Pending {
-  readonly id: string
-  readonly channel: string
-  readonly text: string
-  readonly language: string
-  readonly state: string
-  readonly phone: string | null
-}
-
-/** A message that is to be sent, with the address that its person has now. */
-const pending = Effect.fnUntraced(function* (messageId: string) {
-  const { sql, tenantId } = yield* TenantTx
-  const [row] = yield* sql<Pending & { readonly personId: string; readonly phone_sealed: string | null }>`
-    select m.id, m.channel, m.text, m.language, m.state, p.id as "personId", p.phone, p.phone_sealed from mahalla.message m
-    join mahalla.principal p on p.tenant_id = m.tenant_id and p.id = m.principal_id
-    where m.tenant_id = ${tenantId} and m.id = ${messageId}`
-  if (row === undefined || row.state !== "queued") return undefined
-  return { ...row, phone: yield* phoneOf({ ...row, id: row.personId }) }
-})
-
-const settle = Effect.fnUntraced(function* (id: string, state: string, detail: string | null) {
-  const { sql, tenantId } = yield* TenantTx
-  const at = new Date(yield* Clock.currentTimeMillis)
-  yield* sql`update mahalla.message set state = ${state}, detail = ${detail === null ? null : mask(detail)}, changed_at = ${at} where tenant_id = ${tenantId} and id = ${id}`
-})
+import { sendOne } from "./send.ts"
+import { lookAt } from "./settle.ts"
 
 export const sendMessage = defineJob({
   topic: "notifications.send",
   payload: Schema.Struct({ messageId: Schema.String }),
   timeout: 60_000,
-  run: ({ messageId }, job) =>
+  run: ({ messageId }, job) => sendOne(job.tenantId, messageId, job)
+})
+
+export const fallBack = defineJob({
+  topic: "notifications.fall-back",
+  payload: Schema.Struct({ messageId: Schema.String }),
+  timeout: 60_000,
+  run: ({ messageId }, job) => withTenant(job.tenantId)(lookAt(messageId))
+})
+
+/** Messages of a part that are handed over at once. */
+const atOnce = 4
+
+/** A part of a broadcast: its messages from one id to another, both included. */
+export const sendPart = defineJob({
+  topic: "notifications.send-part",
+  payload: Schema.Struct({ broadcastId: Schema.String, from: Schema.String, to: Schema.String }),
+  timeout: 280_000,
+  concurrency: 4,
+  run: ({ broadcastId, from, to }, job) =>
     Effect.gen(function* () {
-      const inside = withTenant(job.tenantId)
-      const message = yield* inside(pending(messageId))
-      if (message === undefined) return
-      if (message.phone === null)
-        return yield* inside(settle(messageId, "failed", "The person has no address any more."))
-      const messenger = (yield* Messengers).get(message.channel)
-      if (messenger === undefined) {
+      const rows = yield* withTenant(job.tenantId)(
+        Effect.gen(function* () {
+          const { sql, tenantId } = yield* TenantTx
+          // Index: message_open.
+          return yield* sql<{ id: string }>`
+            select id from mahalla.message
+            where tenant_id = ${tenantId} and event_id = ${broadcastId} and id between ${from} and ${to} and state in ('queued', 'unknown')
+              and (send_at is null or send_at <= ${new Date(yield* Clock.currentTimeMillis)}) order by id`
+        })
+      )
+      const failed = yield* Effect.forEach(
+        rows,
+        ({ id }) =>
+          Effect.match(sendOne(job.tenantId, id, job), { onSuccess: () => undefined, onFailure: (error) => error }),
+        { concurrency: atOnce }
+      )
+      const left = failed.filter((error) => error !== undefined)
+      if (left.length > 0)
         return yield* new JobFailure({
-          message: `The city has no messenger ${message.channel} any more. Add it again or discard the message.`,
+          message: `${left.length} of ${rows.length} messages are tried again: ${left[0] instanceof Error ? left[0].message : String(left[0])}`,
           permanent: false
         })
-      }
-      const outcome = yield* messenger.send({
-        id: message.id,
-        tenantId: job.tenantId,
-        to: message.phone,
-        text: message.text,
-        language: message.language,
-        class: "notice"
-      })
-      yield* inside(settle(messageId, outcome.state, outcome.state === "accepted" ? null : outcome.message))
     })
 })

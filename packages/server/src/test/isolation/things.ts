@@ -39,6 +39,10 @@ export interface Things extends WaterThings {
   readonly webhook: string
   readonly webhookMessage: string
   readonly webhookRecovery: string
+  readonly broadcast: string
+  readonly message: string
+  /** Out of a category, without a sign-in. */
+  readonly notificationLink: string
 }
 
 export const detector = lightDetector(({ frames }) =>
@@ -178,6 +182,16 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
   })
   const expected = { provider: "country", claim: "email", value: `${text.toLowerCase()}@city.example` }
   const invitation = await admin.post(`/v1/principals/${staff.body.id}/openid`, expected)
+  await admin.call("PUT", `/v1/notification-templates/key-${text.toLowerCase()}/any`, {
+    body: { texts: { en: { text: `Template ${text}` } } }
+  })
+  await citizen.call("PUT", "/v1/me/notification-email", { body: { address: `${text.toLowerCase()}@mail.example` } })
+  const broadcast = await admin.post("/v1/broadcasts", {
+    category: "city",
+    urgency: "normal",
+    texts: { en: { text: `Broadcast ${text}` } }
+  })
+  expect(broadcast.status).toBe(201)
   await until("told", async () => {
     const { body } = await admin.get(`/v1/outbox?to=${encodeURIComponent(phone)}`)
     return body.items.filter((message: { class: string }) => message.class === "notice").length >= 3
@@ -185,6 +199,7 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
   const filing = await fileTest(kit, tenant, violation, made.id)
   const word = { verdict: "dismissed", reference: text, reason: `Letter ${text}` }
   expect((await inspector.post(`/v1/filings/${filing}/settlement`, word)).status).toBe(200)
+  const message = String((await citizen.get("/v1/me/messages")).body.items[0].id)
   const check = await citizen.post("/v1/me/identity-checks", {
     register: "light-register",
     number: "31207901234567",
@@ -213,7 +228,10 @@ export const furnish = async (kit: CityKit, tenant: TenantKit, text: string, pho
     session: String((await citizen.get("/v1/me/sessions")).body.items[0].id),
     identityCheck: String(check.body.id),
     filing,
-    invitation: String(invitation.body.id)
+    invitation: String(invitation.body.id),
+    broadcast: String(broadcast.body.id),
+    message,
+    notificationLink: `u.${citizen.id}.cases.${"A".repeat(24)}`
   }
 }
 
@@ -261,6 +279,8 @@ const idsFor = (path: string, things: Things, tenant: TenantKit): ReadonlyArray<
   if (path.startsWith("/v1/me/sessions")) return [things.session]
   if (path.includes("/apps/")) return [things.app]
   if (path.startsWith("/v1/webhooks")) return [things.webhook]
+  if (path.startsWith("/v1/broadcasts")) return [things.broadcast]
+  if (path.startsWith("/v1/messages")) return [things.message]
   const water = waterIds(path, things)
   if (water !== undefined) return water
   return [things.report]
@@ -291,6 +311,9 @@ export const addresses = (path: string, things: Things, tenant: TenantKit): Read
         .replace("{credential}", things.credential)
         .replace("{command}", things.command)
         .replace("{override}", things.override)
+        .replace("{key}", `key-${things.mark.toLowerCase()}`)
+        .replace("{channel}", "any")
+        .replace("{token}", things.notificationLink)
         .replace("{z}/{x}/{y}", "14/11239/6291.mvt")
     )
   )
@@ -348,6 +371,8 @@ export const marked = (answer: Answer, things: Things, except: string): Readonly
     things.webhook,
     things.webhookMessage,
     things.webhookRecovery,
+    things.broadcast,
+    things.message,
     ...Object.keys(phantomWater(things)).map((name) => things[name as keyof WaterThings])
   ]
   return secret.filter((text) => all.includes(text) && !except.includes(text))
@@ -375,10 +400,13 @@ export const phantom = (things: Things): Things => ({
   session: randomUUID(),
   identityCheck: randomUUID(),
   filing: randomUUID(),
-  invitation: randomUUID(),
   webhook: randomUUID(),
   webhookMessage: randomUUID(),
-  webhookRecovery: randomUUID()
+  webhookRecovery: randomUUID(),
+  invitation: randomUUID(),
+  broadcast: randomUUID(),
+  message: randomUUID(),
+  notificationLink: `u.${randomUUID()}.cases.${"A".repeat(24)}`
 })
 
 /** A city with staff that nobody has. */

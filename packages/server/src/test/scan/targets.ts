@@ -95,6 +95,13 @@ const ownQuery = (scene: Scene): Readonly<Record<string, Values>> => ({
   "GET /v1/payouts": { state: "succeeded", cursor: scene.unknownPayout },
   "GET /v1/filings": { state: "decided", authority: "light-authority", case: scene.things.violation, cursor: null },
   "GET /v1/filings/{id}/evidence/{attachment}": { expires: 4_102_444_800, signature: "A".repeat(43) },
+  "GET /v1/messages": {
+    ...{ state: "accepted", channel: "outbox-messenger", category: "cases", principal: scene.things.citizen.id },
+    ...{ broadcast: null, case: null, cursor: null }
+  },
+  "GET /v1/me/messages": { cursor: null },
+  "GET /v1/broadcasts": { cursor: null },
+  "GET /v1/message-totals": { from: "2026-01-01", to: "2099-01-01" },
   "GET /v1/auth/openid/{provider}": {
     redirectUri: "https://olma3.example/app",
     codeChallenge: "A".repeat(43),
@@ -156,6 +163,8 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     if (label.includes("/v1/webhooks")) return things.webhook
     if (label.includes("/v1/me/apps")) return scene.connectedApp
     if (label.includes("/apps/")) return things.app
+    if (label.includes("/v1/broadcasts")) return things.broadcast
+    if (label.includes("/v1/messages")) return things.message
     if (label.includes("/planted/")) return "1"
     return reports[0]!.id
   }
@@ -177,6 +186,9 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     override: things.override,
     message: things.webhookMessage,
     recovery: things.webhookRecovery,
+    key: `key-${things.mark.toLowerCase()}`,
+    channel: "any",
+    token: things.notificationLink,
     z: "14",
     x: "11239",
     y: "6291.mvt",
@@ -284,6 +296,41 @@ const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
       scopes: ["openid"]
     },
     "PUT /v1/apps/{id}/status": { status: "active" },
+    "PUT /v1/me/notification-preferences": {
+      ...{ quiet: "own", quietFrom: "22:00", quietUntil: "07:00", digest: "daily", digestHour: 18, digestDay: 5 },
+      ...{ language: "uz", territoryId: things.territory, categories: { city: { channels: ["outbox"] } } }
+    },
+    "POST /v1/me/push-subscriptions": { channel: "push", token: "token-of-the-scan-0123456789" },
+    "PUT /v1/me/notification-email": { address: "scan@olma3.example" },
+    "PUT /v1/notification-templates/{key}/{channel}": {
+      texts: { en: { text: "{city}: seen", subject: "Seen", html: "<p>Seen</p>" } }
+    },
+    "POST /v1/notification-templates/{key}/{channel}/preview": { language: "en", values: { city: "Samarkand" } },
+    "POST /v1/notification-templates/{key}/{channel}/test": { language: "en", values: { city: "Samarkand" } },
+    "PUT /v1/notification-rules/{key}": {
+      ...{
+        on: "changed",
+        to: ["owner", { role: "inspector" }],
+        template: "case-changed",
+        urgency: "normal",
+        category: "cases"
+      },
+      ...{ channels: ["outbox"], mode: "first", wait: 5, expires: 60, enabled: true }
+    },
+    "POST /v1/broadcasts": {
+      ...{
+        category: "city",
+        urgency: "normal",
+        texts: { en: { text: "{city}: seen" } },
+        territoryId: things.territory
+      },
+      ...{
+        filters: { languages: ["en"], role: "inspector", optedIn: false },
+        channels: ["outbox"],
+        expiresAt: soon(24)
+      }
+    },
+    "POST /v1/broadcasts/{id}/start": { recipients: 0 },
     "POST /v1/payouts/{id}/settlement": { outcome: "failed", reference: "R-1", reason },
     "POST /v1/filings/{id}/settlement": { verdict: "fined", fine: "1000", reference: "R-1", reason },
     "POST /v1/accounts/budget/funds": { amount: "1000", memo: "Scan" },
