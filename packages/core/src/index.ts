@@ -48,7 +48,7 @@ export {
   transformOf,
   upstream
 } from "./modules/network/index.ts"
-export { notifications } from "./modules/notifications/index.ts"
+export { linkToken, notifications } from "./modules/notifications/index.ts"
 export { oauth } from "./modules/oauth/index.ts"
 export { fundBudget, payouts, requestReward, type RewardRequest, unbalanced } from "./modules/payouts/index.ts"
 export {

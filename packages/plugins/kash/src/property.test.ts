@@ -45,9 +45,9 @@ it(
         await faulty()
         const asked = Array.from({ length: count }, () => request())
         const sent = new Map<string, Set<string>>()
-        const capture = ({ body, url: to }: { readonly body: string; readonly url: string }) => {
+        const capture = ({ body, url: to }: { readonly body: string | Uint8Array; readonly url: string }) => {
           const [, id] = /payments\/([^/]+)$/.exec(to) ?? []
-          if (id !== undefined) sent.set(id, (sent.get(id) ?? new Set()).add(body))
+          if (id !== undefined) sent.set(id, (sent.get(id) ?? new Set()).add(String(body)))
         }
         const killing = (async () => {
           for (let kill = 0; kill < kills; kill++) {

@@ -45,7 +45,8 @@ it(
         await faulty()
         const asked = Array.from({ length: count }, () => request())
         const sent = new Map<string, Set<string>>()
-        const capture = ({ body }: { readonly body: string }) => {
+        const capture = (request: { readonly body: string | Uint8Array }) => {
+          const body = String(request.body)
           const { id, method } = JSON.parse(body) as { readonly id: string; readonly method: string }
           if (method === "p2p.universal.credit") sent.set(id, (sent.get(id) ?? new Set()).add(body))
         }

@@ -1,5 +1,5 @@
 /** What people are told, over HTTP: their choices, staff's templates and rules, broadcasts, and the links that need no sign-in. */
-import { linkToken } from "../../../core/src/modules/notifications/links.ts"
+import { linkToken } from "@mahalla/core"
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest"
 import { type CityKit, openCityKit, report } from "./cityKit.ts"
 import { type Client, until } from "./client.ts"

@@ -23,6 +23,8 @@ import { cancelMessages, finishBroadcasts, resendBroadcast, runBroadcast } from 
 import { sealedAddresses } from "./sealed.ts"
 import { broadcastsHandlers, notificationsHandlers } from "./staffHandlers.ts"
 
+export { linkToken } from "./links.ts"
+
 /** `caseTypes`: those whose owners and subscribers are told. */
 export const notifications = (options: { readonly caseTypes: ReadonlyArray<CaseType> }): Module => {
   const types = options.caseTypes.flatMap((type) => [

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process"
 import { closeSync, openSync } from "node:fs"
 import { readFile, realpath, rename, stat, unlink } from "node:fs/promises"
 import { createServer } from "node:net"
+import { totalmem } from "node:os"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "@mahalla/core/plugin"
@@ -92,13 +93,19 @@ const freePort = async (wanted: number | undefined, tried: ReadonlySet<number>):
   return (await bindable(0)) ?? firstPort
 }
 
+/**
+ * MB for a machine's memory in bytes. What a city with many sensors writes to all the time (the last pages of each datastream's index) must fit: with
+ * 64 MB a reading cost PostgreSQL 1.3 times as much at 24,000,000 rows a week as in an empty table, with 512 MB no more. It is used as it is touched.
+ */
+const sharedBuffers = (memory: number): number => Math.min(512, Math.max(64, Math.floor(memory / 32 / 1_048_576)))
+
 const settings = (options: ServerOptions, port: number): ReadonlyArray<string> =>
   Object.entries({
     port,
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
     max_connections: options.maxConnections,
-    shared_buffers: "64MB",
+    shared_buffers: `${sharedBuffers(totalmem())}MB`,
     work_mem: "8MB",
     maintenance_work_mem: "64MB",
     max_wal_size: "512MB",
