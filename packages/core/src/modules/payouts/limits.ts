@@ -4,7 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { TenantTx } from "../../kernel/db/Database.ts"
+import { PlatformTx, TenantTx, withPlatform } from "../../kernel/db/Database.ts"
 import { tenantSettings } from "../../kernel/tenancy/settings.ts"
 import type { Payout } from "./model.ts"
 
@@ -81,7 +81,6 @@ export const uncountPayout = Effect.fn("payouts.uncount")(function* ({ amount, i
 })
 
 /** Days long gone limit nothing. */
-export const forgetSpent = Effect.gen(function* () {
-  const { sql, tenantId } = yield* TenantTx
-  yield* sql`delete from mahalla.payout_spent where tenant_id = ${tenantId} and day < current_date - 40`
-})
+export const forgetSpent = withPlatform(
+  Effect.flatMap(PlatformTx, ({ sql }) => sql`delete from mahalla.payout_spent where day < current_date - 40`)
+)

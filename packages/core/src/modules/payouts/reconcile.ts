@@ -16,6 +16,7 @@ import { PaymentRails } from "../../kernel/ports.ts"
 import type { Payments, RegisterLine } from "../../ports/Payments.ts"
 import { settlePayout } from "./jobs.ts"
 import { accountOf, post } from "./ledger.ts"
+import { forgetSpent } from "./limits.ts"
 import { factsOf, PayoutContradicted, PayoutReturned } from "./model.ts"
 import { type Booked, compareRegister, type Difference, type Settlement } from "./register.ts"
 import { loadPayout, movePayout } from "./sql.ts"
@@ -175,6 +176,7 @@ export const reconcileDay = Effect.fn("payouts.reconcileDay")(function* (
 
 /** The last two whole days of each rail: a rail may add lines to a day for a while. */
 export const reconcileRails = Effect.gen(function* () {
+  yield* forgetSpent
   const now = yield* Clock.currentTimeMillis
   for (const [name, rail] of yield* PaymentRails)
     for (const back of [2, 1])

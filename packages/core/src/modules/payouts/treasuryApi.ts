@@ -88,6 +88,7 @@ const DifferenceView = Schema.Struct({
   theirs: Schema.String,
   createdAt: Moment,
   resolvedAt: Schema.NullOr(Moment),
+  resolvedBy: Schema.NullOr(Id),
   resolution: Schema.NullOr(Schema.String)
 }).annotate({ identifier: "ReconciliationDifference" })
 
@@ -236,7 +237,7 @@ const handlers = HttpApiBuilder.group(TreasuryApi, "treasury", (group) =>
             cursor: query.cursor ?? null,
             limit: limit + 1
           })
-          const items = rows.slice(0, limit).map(({ createdAt, resolvedAt, resolvedBy: _, ...row }) => ({
+          const items = rows.slice(0, limit).map(({ createdAt, resolvedAt, ...row }) => ({
             ...row,
             createdAt: createdAt.toISOString(),
             resolvedAt: resolvedAt === null ? null : resolvedAt.toISOString()
