@@ -385,6 +385,7 @@ describe("changing a city's key", () => {
       return body.parts.every((part: { finishedAt: string | null }) => part.finishedAt !== null) && body
     })
     expect(state.parts.map(({ part }: { part: string }) => part)).toEqual([
+      "filings.filing",
       "identity.check",
       "identity.openid-invitation",
       "identity.openid-link",
@@ -393,7 +394,9 @@ describe("changing a city's key", () => {
       "kernel.event-personal",
       "kernel.idempotency-key",
       "kernel.principal",
-      "payouts.payout"
+      "notifications.address",
+      "payouts.payout",
+      "webhooks.secret"
     ])
     expect(state.parts.find(({ part }: { part: string }) => part === "kernel.principal").done).toBeGreaterThan(3)
     const old = await kit.sql(

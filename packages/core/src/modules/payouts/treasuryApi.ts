@@ -28,7 +28,7 @@ import { Amount, PayoutView, viewOf } from "./view.ts"
 const Moment = Schema.String.annotate({ format: "date-time", description: "RFC 3339, UTC" })
 const Reason = Schema.String.check(Schema.isMinLength(3), Schema.isMaxLength(500))
 const Limit = Schema.optionalKey(
-  Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 500 }))
+  Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 200 }))
 )
 const kinds = [
   "funding",
