@@ -1,6 +1,6 @@
 /** The conformance kit under node:test, and a plugin opened as a city would, without one. */
 import { Host, HostDatabase, type HostServices, type Plugin, type PluginError } from "@mahalla/core/plugin"
-import { hostOutward, type Runner } from "@mahalla/core/testing"
+import { fakeCallbacks, hostOutward, type Runner } from "@mahalla/core/testing"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { tmpdir } from "node:os"
@@ -16,7 +16,8 @@ const nowhere = Redacted.make("postgres://nobody@127.0.0.1:1/nothing")
 const services: Layer.Layer<HostServices> = Layer.mergeAll(
   Layer.succeed(Host, { instance: "test", home: tmpdir(), scratch: tmpdir(), mode: "dev" }),
   Layer.succeed(HostDatabase, { platform: nowhere, listen: nowhere, pooled: false }),
-  hostOutward()
+  hostOutward(),
+  fakeCallbacks().layer
 )
 
 /** The plugin's ports are erased from its type; the caller says which it expects. */

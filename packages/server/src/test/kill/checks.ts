@@ -187,7 +187,7 @@ export const checkOrder = async (database: Asked): Promise<ReadonlyArray<string>
        group by e.tenant_id, e.id having count(o.position) <> 1
      union all select 'consumer ' || c.consumer || ' stands at ' || c.position || ' of ' || h.position
        from mahalla.event_cursor c join mahalla.event_head h using (tenant_id) where c.position <> h.position
-     union all select count(*) || ' consumers' from mahalla.event_cursor having count(*) <> 5`
+     union all select count(*) || ' consumers' from mahalla.event_cursor having count(*) <> 6`
   )
   return wrong.map(({ what }) => what)
 }

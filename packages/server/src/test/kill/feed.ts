@@ -31,7 +31,8 @@ export const watchFeed = async (town: Town, staff: Staff, running: () => boolean
           const lines = text.slice(0, end).split("\n")
           text = text.slice(end + 2)
           const id = lines.find((line) => line.startsWith("id: "))?.slice(4)
-          if (id === undefined) continue
+          // Without data it only says that the feed is there still.
+          if (id === undefined || !lines.some((line) => line.startsWith("data: "))) continue
           const position = Number(id)
           if (position !== feed.last + 1) feed.wrong.push(`after ${feed.last} came ${position}`)
           feed.last = position

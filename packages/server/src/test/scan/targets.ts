@@ -92,6 +92,9 @@ const ownQuery = (scene: Scene): Readonly<Record<string, Values>> => ({
   "GET /v1/audit/consistency": { from: 1, to: 3 },
   "GET /v1/audit/export": { from: 1 },
   "GET /v1/platform/log": { cursor: 1 },
+  "GET /v1/accounts/{id}/statement": { from: "2020-01-01T00:00:00Z", to: "2099-01-01T00:00:00Z", cursor: null },
+  "GET /v1/reconciliations": { rail: scene.things.mark, before: "2099-01-01" },
+  "GET /v1/reconciliation-differences": { open: "false", rail: scene.things.mark, cursor: null },
   "GET /v1/payouts": { state: "succeeded", cursor: scene.unknownPayout },
   "GET /v1/filings": { state: "decided", authority: "light-authority", case: scene.things.violation, cursor: null },
   "GET /v1/filings/{id}/evidence/{attachment}": { expires: 4_102_444_800, signature: "A".repeat(43) },
@@ -156,6 +159,8 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     if (label.includes("/settlement")) return scene.unknownPayout
     if (label.includes("/retry")) return scene.failedPayout
     if (label.includes("/v1/payouts")) return things.payout
+    if (label.includes("/v1/accounts")) return things.account
+    if (label.includes("/v1/reconciliation-differences")) return things.difference
     if (label.includes("/v1/dead-letters")) return things.deadLetter
     if (label.includes("/v1/me/sessions")) return things.session
     if (label.includes("/v1/api-keys")) return scene.apiKey
@@ -334,6 +339,12 @@ const bodies = (scene: Scene): Readonly<Record<string, unknown>> => {
     "POST /v1/payouts/{id}/settlement": { outcome: "failed", reference: "R-1", reason },
     "POST /v1/filings/{id}/settlement": { verdict: "fined", fine: "1000", reference: "R-1", reason },
     "POST /v1/accounts/budget/funds": { amount: "1000", memo: "Scan" },
+    "POST /v1/accounts/corrections": {
+      ...{ debit: { kind: "budget", name: "" }, credit: { kind: "funding", name: "" } },
+      ...{ amount: "1", memo: "Scan" }
+    },
+    "POST /v1/reconciliations": { rail: "light-payments", day: "2026-11-20" },
+    "POST /v1/reconciliation-differences/{id}/resolution": { reason },
     "PUT /v1/offences/{code}": {
       code: "olma3",
       article: "128",
