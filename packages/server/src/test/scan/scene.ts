@@ -36,6 +36,7 @@ export interface Scene {
   readonly alert: string
   readonly failedPayout: string
   readonly unknownPayout: string
+  readonly requestedPayout: string
   readonly spareAttachment: string
   readonly deadLetterCursor: string
   readonly device: string
@@ -112,7 +113,10 @@ const payoutsIn = async (kit: CityKit, citizen: Client, states: ReadonlyArray<st
   // No way leads there from a payment that was confirmed.
   await kit.sql("set session_replication_role = replica")
   for (const [index, id] of ids.entries())
-    await kit.sql("update mahalla.payout set state = $2 where id = $1", [id, states[index]])
+    await kit.sql(
+      "update mahalla.payout set state = $2, pending_id = case when $2 = 'requested' then null else pending_id end where id = $1",
+      [id, states[index]]
+    )
   await kit.sql("reset session_replication_role")
   return ids
 }
@@ -242,7 +246,11 @@ export const openScene = async (kit: CityKit): Promise<Scene> => {
     "insert into mahalla.reseal (tenant_id, part, finished_at) select tenant_id, 'scan.put-back', now() from mahalla.tenant"
   )
 
-  const [failedPayout, unknownPayout] = await payoutsIn(kit, citizen, ["failed", "manual"])
+  const [failedPayout, unknownPayout, requestedPayout] = await payoutsIn(kit, citizen, [
+    "failed",
+    "manual",
+    "requested"
+  ])
   const [openFiling, refusedFiling] = await filingsIn(kit, reports, ["filed", "refused"])
   const granted = await kit.sql<{ id: string }>("select principal_id as id from mahalla.role_grant where id = $1", [
     things.grant
@@ -278,6 +286,7 @@ export const openScene = async (kit: CityKit): Promise<Scene> => {
     alert: alert.caseId,
     failedPayout: failedPayout!,
     unknownPayout: unknownPayout!,
+    requestedPayout: requestedPayout!,
     deadLetterCursor,
     device: String(session.body.device),
     granted: granted[0]!.id,

@@ -156,8 +156,9 @@ const pathValues = (scene: Scene, label: string): Readonly<Record<string, string
     if (label.includes("/grants/") || label.includes("/openid/{link}")) return scene.granted
     if (label.includes("/v1/principals")) return scene.staff
     if (label.includes("/v1/delegations")) return things.delegation
-    if (label.includes("/settlement")) return scene.unknownPayout
-    if (label.includes("/retry")) return scene.failedPayout
+    if (label.includes("/v1/payouts/{id}/settlement")) return scene.unknownPayout
+    if (label.includes("/v1/payouts/{id}/retry")) return scene.failedPayout
+    if (label.includes("/v1/payouts/{id}/approval")) return scene.requestedPayout
     if (label.includes("/v1/payouts")) return things.payout
     if (label.includes("/v1/accounts")) return things.account
     if (label.includes("/v1/reconciliation-differences")) return things.difference
