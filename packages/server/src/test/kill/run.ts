@@ -87,7 +87,8 @@ const found = async () => {
       calendar: { days: [1, 2, 3, 4, 5], from: "09:00", to: "18:00", holidays: [] },
       corsOrigins: [],
       // Few citizens who report without end, and all of them must end paid.
-      payoutsPerDay: 1_000_000
+      payoutsPerDay: 1_000_000,
+      notifications: { perDay: 10_000 }
     }
   })
   await city.admin.principals.createStaff(slug, { name: "Ada", roles: ["municipality-admin"] })
